@@ -1,0 +1,63 @@
+"""A plan: the grid of stages by phases, with the settings of the run, and the reasons for both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from regraft import digest
+from regraft.plan.phase import Phase
+from regraft.plan.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """``stages``: the grid's row names, the head last. ``reasons``: sentences that say why; ``warnings``: what to watch.
+
+    Reasons, warnings and cost do not enter the digest: two plans that do the same are the same plan.
+    """
+
+    task: str
+    model: str
+    strategy: str
+    stages: tuple[str, ...]
+    phases: tuple[Phase, ...]
+    settings: Settings = field(default_factory=Settings)
+    reasons: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    cost: dict[str, Any] = field(default_factory=dict)
+
+    def intent(self) -> dict[str, Any]:
+        """What the plan does, and nothing else: the JSON that its digest covers."""
+        return {
+            "task": self.task,
+            "model": self.model,
+            "strategy": self.strategy,
+            "stages": list(self.stages),
+            "phases": [phase.json() for phase in self.phases],
+            "settings": self.settings.json(),
+        }
+
+    def json(self) -> dict[str, Any]:
+        return {**self.intent(), "reasons": list(self.reasons), "warnings": list(self.warnings), "cost": self.cost}
+
+    @property
+    def digest(self) -> str:
+        return digest.of_json(self.intent())
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Plan:
+        return cls(
+            task=document["task"],
+            model=document["model"],
+            strategy=document["strategy"],
+            stages=tuple(document["stages"]),
+            phases=tuple(Phase.from_json(phase) for phase in document["phases"]),
+            settings=Settings.from_json(document["settings"]),
+            reasons=tuple(document.get("reasons", ())),
+            warnings=tuple(document.get("warnings", ())),
+            cost=document.get("cost", {}),
+        )
+
+    def because(self, *reasons: str) -> Plan:
+        return replace(self, reasons=(*self.reasons, *reasons))

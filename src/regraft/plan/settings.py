@@ -1,0 +1,78 @@
+"""The settings of a run that are not cells: rates, batches, augmentation. One frozen record, every field a public option."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from regraft.errors import PlanError, suggest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """``lr`` is the rate of a cell with scale 1. Fractions are of the plan's steps. ``augment``: names and values as in
+    ``data.augment``. ``valid_fraction`` and ``test_fraction``: what is set aside where the data brings no such split.
+    ``refit``: after the best epoch is known, train once more on train + valid for as long."""
+
+    epochs: float = 5.0
+    lr: float = 1e-4
+    batch_size: int = 32
+    accumulate: int = 1
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    momentum: float = 0.9
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    schedule: Literal["cosine", "linear", "constant"] = "linear"
+    warmup_fraction: float = 0.1
+    label_smoothing: float = 0.0
+    ema: float = 0.0
+    patience: int = 0
+    dropout: float = 0.1
+    batch_norm: Literal["train", "frozen"] = "train"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    augment: tuple[tuple[str, float | int | str | bool], ...] = ()
+    input_size: int = 0
+    max_length: int = 0
+    seed: int = 0
+    refit: bool = False
+    cache: bool = True
+    cache_views: int = 0
+    valid_fraction: float = 0.1
+    test_fraction: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name, low, high in BOUNDS:
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise PlanError(f"{name}={value!r}", f"{name} lies between {low} and {high}", f"--set {name}=...")
+
+    def json(self) -> dict[str, Any]:
+        return {**asdict(self), "augment": dict(self.augment)}
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Settings:
+        known = {field.name for field in fields(cls)}
+        for key in document:
+            if key not in known:
+                raise PlanError(f"setting {key!r}", "no such setting", suggest(key, known))
+        augment = document.get("augment", ())
+        pairs = tuple(sorted(augment.items())) if isinstance(augment, dict) else tuple((k, v) for k, v in augment)
+        return cls(**{**document, "augment": pairs})
+
+
+BOUNDS: tuple[tuple[str, float, float], ...] = (
+    ("epochs", 0.0, 10_000.0),
+    ("lr", 0.0, 100.0),
+    ("batch_size", 1, 1_000_000),
+    ("accumulate", 1, 100_000),
+    ("momentum", 0.0, 1.0),
+    ("weight_decay", 0.0, 10.0),
+    ("clip", 0.0, 1e9),
+    ("warmup_fraction", 0.0, 1.0),
+    ("label_smoothing", 0.0, 0.99),
+    ("ema", 0.0, 0.99999),
+    ("patience", 0, 10_000),
+    ("dropout", 0.0, 0.99),
+    ("valid_fraction", 0.0, 0.9),
+    ("test_fraction", 0.0, 0.9),
+)

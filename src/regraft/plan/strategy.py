@@ -1,0 +1,144 @@
+"""A strategy: a short pure function that fills the grid. Composition is ``+``: each one goes over what the one before filled.
+
+@strategy
+def freeze(outline, phases, *, below): ...      # (Outline, phases so far, its settings) -> phases
+
+freeze(below="blocks.3") + discriminative_lr(decay=0.8)
+parse("freeze(below=blocks.3)+lora(rank=4)")
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from importlib.metadata import entry_points
+from typing import Any, Concatenate, ParamSpec
+
+from regraft.errors import PlanError, suggest
+from regraft.plan.cell import TRAIN
+from regraft.plan.phase import Phase
+from regraft.trunk.outline import Outline
+
+Phases = tuple[Phase, ...]
+Fill = Callable[[Outline, Phases], Phases]
+P = ParamSpec("P")
+REGISTRY: dict[str, Callable[..., Strategy]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """``text``: how a person types it; ``fill``: what it does to the grid."""
+
+    text: str
+    fill: Fill
+
+    def __add__(self, other: Strategy) -> Strategy:
+        return Strategy(f"{self.text}+{other.text}", lambda outline, phases: other.fill(outline, self.fill(outline, phases)))
+
+    def __call__(self, outline: Outline) -> Phases:
+        """The grid over ``outline``, from the blank one: a single phase in which everything trains."""
+        blank = Phase(name="all", cells=(TRAIN,) * (len(outline.stages) + 1))
+        return self.fill(outline, (blank,))
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def strategy(function: Callable[Concatenate[Outline, Phases, P], Phases]) -> Callable[P, Strategy]:
+    """Turn ``function(outline, phases, *, settings)`` into a builder of strategies, registered under its name."""
+    signature = inspect.signature(function)
+    known = list(signature.parameters)[2:]
+
+    @wraps(function)
+    def build(*args: P.args, **kwargs: P.kwargs) -> Strategy:
+        if args:
+            kwargs.update(zip(known, args, strict=False))
+        for key in kwargs:
+            if key not in known:
+                raise PlanError(f"{function.__name__}({key}=...)", f"{function.__name__} has no such setting", suggest(key, known))
+        missing = [k for k in known if k not in kwargs and signature.parameters[k].default is inspect.Parameter.empty]
+        if missing:
+            raise PlanError(f"{function.__name__}()", f"{missing[0]} is not given", f"{function.__name__}({missing[0]}=...)")
+        text = f"{function.__name__}({', '.join(f'{k}={v}' for k, v in kwargs.items())})" if kwargs else function.__name__
+        return Strategy(text, lambda outline, phases: function(outline, phases, **kwargs))
+
+    if function.__name__ in REGISTRY:
+        raise PlanError(f"register strategy {function.__name__!r}", "a strategy of that name is registered", "another name")
+    REGISTRY[function.__name__] = build
+    return build
+
+
+def known_strategies() -> dict[str, Callable[..., Strategy]]:
+    """Every strategy that can be typed: those of the package, then those of installed entry points ``regraft.strategies``."""
+    import regraft.plan.strategies  # noqa: F401  fills the registry
+
+    for point in entry_points(group="regraft.strategies"):
+        if point.name not in REGISTRY:
+            REGISTRY[point.name] = point.load()
+    return REGISTRY
+
+
+def parse(text: str) -> Strategy:
+    """``lora(rank=4, where=query)+discriminative_lr(decay=0.8)`` as a person types it."""
+    parts = [_parse_one(part) for part in _split(text)]
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole + part
+    return whole
+
+
+def _split(text: str) -> list[str]:
+    """Split at ``+`` outside brackets."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter == "(") - (letter == ")")
+        if letter == "+" and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts]
+
+
+def _parse_one(text: str) -> Strategy:
+    name, _, rest = text.partition("(")
+    name = name.strip().replace("-", "_")
+    registry = known_strategies()
+    if name not in registry:
+        raise PlanError(f"strategy {name!r}", "no strategy of that name", suggest(name, registry))
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    if rest and not rest.endswith(")"):
+        raise PlanError(f"strategy {text!r}", "a bracket is open", f"{text})")
+    for part in filter(None, (p.strip() for p in _arguments(rest[:-1]))):
+        key, equals, value = part.partition("=")
+        if equals:
+            kwargs[key.strip()] = _value(value.strip())
+        else:
+            args.append(_value(part))
+    return registry[name](*args, **kwargs)
+
+
+def _arguments(text: str) -> list[str]:
+    """Split at commas outside quotes and square brackets."""
+    parts, closing = [""], ""
+    for letter in text:
+        if closing:
+            closing = "" if letter == closing else closing
+        elif letter in "'\"[":
+            closing = {"[": "]"}.get(letter, letter)
+        if letter == "," and not closing:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return parts
+
+
+def _value(text: str) -> Any:
+    """A Python literal, else the bare word itself, so that nobody has to quote inside a shell."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text

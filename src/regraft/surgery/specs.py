@@ -1,0 +1,69 @@
+"""Edits as frozen specs: what stands in a cell of the grid. Free of torch; ``surgery`` applies them, ``plan`` only writes them.
+
+An edit's JSON is ``{"kind": "lora", ...its fields}``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from regraft.errors import RequestError, suggest
+
+LoraVariant = Literal["plain", "rslora", "dora", "pissa", "ia3"]
+Placement = Literal["houlsby", "pfeiffer"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lora:
+    """Low-rank updates of linear layers (Hu et al. 2021, 2106.09685), made by peft.
+
+    ``where``: a module selection as in ``trunk.select``. ``variant``: plain, rslora (2312.03732), dora (2402.09353),
+    pissa (2404.02948) or ia3 (2205.05638; no rank).
+    """
+
+    rank: int = 8
+    alpha: float = 16.0
+    where: str = "linear"
+    variant: LoraVariant = "plain"
+    dropout: float = 0.0
+    kind = "lora"
+
+    def added_parameters(self, linears: tuple[tuple[str, int, int], ...]) -> int:
+        """Trainable numbers that this edit adds to layers given as (path, in features, out features)."""
+        if self.variant == "ia3":
+            return sum(out for _, _, out in linears)
+        dora = sum(out for _, _, out in linears) if self.variant == "dora" else 0
+        return dora + sum(self.rank * (into + out) for _, into, out in linears)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapter:
+    """Bottleneck adapters: after attention and after the MLP (``houlsby``, 1902.00751), or after the MLP alone
+    (``pfeiffer``, 2005.00247). The up-projection starts at zero, so that a fresh adapter is the identity."""
+
+    width: int = 64
+    placement: Placement = "pfeiffer"
+    kind = "adapter"
+
+
+Edit = Lora | Adapter
+KINDS: dict[str, type] = {"lora": Lora, "adapter": Adapter}
+
+
+def edit_json(edit: Edit | None) -> dict[str, Any] | None:
+    return None if edit is None else {"kind": edit.kind, **asdict(edit)}
+
+
+def edit_from_json(document: dict[str, Any] | None) -> Edit | None:
+    if document is None:
+        return None
+    kind = document.get("kind", "")
+    if kind not in KINDS:
+        raise RequestError(f"edit {kind!r}", "no edit of that kind is registered", suggest(kind, KINDS))
+    spec = KINDS[kind]
+    known = {field.name for field in fields(spec)}
+    for key in document:
+        if key != "kind" and key not in known:
+            raise RequestError(f"{kind}({key}=...)", f"{kind} has no such setting", suggest(key, known))
+    return spec(**{key: value for key, value in document.items() if key != "kind"})

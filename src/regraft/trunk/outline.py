@@ -1,0 +1,62 @@
+"""The outline: a trunk's weightless summary. Plans are written, checked, costed and shown from it alone. Free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from regraft.spec import InputSpec, Pooling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageOutline:
+    """One stage, counted.
+
+    ``biases`` and ``norms``: parameters that are biases, or belong to a normalisation layer.
+    ``linears``: (dotted path in the host, in features, out features) of every linear layer.
+    ``macs``: multiply-adds of one forward pass of one example of the outline's probe size.
+    ``entry_bytes``: what enters this stage for that example, fp32 (what a cache at this boundary would keep).
+    ``activation_bytes``: what a backward pass through the stage keeps for that example, fp32.
+    """
+
+    name: str
+    parameters: int
+    biases: int = 0
+    norms: int = 0
+    linears: tuple[tuple[str, int, int], ...] = ()
+    macs: int = 0
+    entry_bytes: int = 0
+    activation_bytes: int = 0
+    has_batch_norm: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outline:
+    """``probe_length``: tokens (or samples) of the example that was counted; 0 for images."""
+
+    reference: str
+    family: str
+    input: InputSpec
+    stages: tuple[StageOutline, ...]
+    width: int
+    pooling: Pooling = "none"
+    probe_length: int = 0
+    pretraining_lr: float | None = None
+
+    @property
+    def stage_names(self) -> tuple[str, ...]:
+        return tuple(stage.name for stage in self.stages)
+
+    @property
+    def parameters(self) -> int:
+        return sum(stage.parameters for stage in self.stages)
+
+    def json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Outline:
+        stages = tuple(
+            StageOutline(**{**stage, "linears": tuple((p, i, o) for p, i, o in stage["linears"])}) for stage in document["stages"]
+        )
+        return cls(**{**document, "input": InputSpec.from_json(document["input"]), "stages": stages})
