@@ -1,0 +1,82 @@
+"""Regraft: fine-tune pretrained models.
+
+    import regraft as rg
+
+    plan = rg.plan("tickets.csv")        # the grid of stages and phases, with reasons and cost; nothing is spent
+    generation = rg.tune(plan)           # or rg.tune("tickets.csv", strategy=rg.lora(rank=8))
+    generation.predict(["where is my card?"])
+
+Every public name is in ``PUBLIC`` and is imported when it is first used, so that ``import regraft`` costs nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+PUBLIC = {
+    "plan": "regraft.tune.conduct",
+    "tune": "regraft.tune.conduct",
+    "check": "regraft.tune.conduct",
+    "open": "regraft.tune.generation",
+    "compose": "regraft.plan.strategy",
+    "Generation": "regraft.tune.generation",
+    "Plan": "regraft.plan.plan",
+    "Phase": "regraft.plan.phase",
+    "Cell": "regraft.plan.cell",
+    "Settings": "regraft.plan.settings",
+    "Strategy": "regraft.plan.strategy",
+    "strategy": "regraft.plan.strategy",
+    "Trunk": "regraft.trunk.trunk",
+    "Stage": "regraft.trunk.stage",
+    "Store": "regraft.lineage",
+    "Metric": "regraft.spec",
+    "RegraftError": "regraft.errors",
+    "scratch": "regraft.plan.strategies",
+    "full": "regraft.plan.strategies",
+    "linear_probe": "regraft.plan.strategies",
+    "lp_ft": "regraft.plan.strategies",
+    "freeze": "regraft.plan.strategies",
+    "top": "regraft.plan.strategies",
+    "gradual_unfreezing": "regraft.plan.strategies",
+    "discriminative_lr": "regraft.plan.strategies",
+    "surgical": "regraft.plan.strategies",
+    "bias_only": "regraft.plan.strategies",
+    "norm_only": "regraft.plan.strategies",
+    "lora": "regraft.plan.strategies",
+    "adapter": "regraft.plan.strategies",
+}
+__all__ = ["PUBLIC", "__version__", *PUBLIC]
+
+if TYPE_CHECKING:
+    from regraft.lineage import Store as Store
+    from regraft.plan.plan import Plan as Plan
+    from regraft.plan.strategies import full as full
+    from regraft.trunk.trunk import Trunk as Trunk
+    from regraft.tune.conduct import check as check
+    from regraft.tune.generation import Generation as Generation
+
+
+class _Surface(ModuleType):
+    """``rg.plan`` and ``rg.tune`` are the functions, though rooms of these names exist: importing ``regraft.tune.conduct``
+    would otherwise leave the package in their place."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("plan", "tune"):
+            return getattr(import_module(PUBLIC[name]), name)
+        return super().__getattribute__(name)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in PUBLIC:
+            return getattr(import_module(PUBLIC[name]), name)
+        raise AttributeError(f"module 'regraft' has no attribute {name!r}")
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *PUBLIC})
+
+
+sys.modules[__name__].__class__ = _Surface

@@ -14,7 +14,8 @@ from regraft.plan.settings import Settings
 class Plan:
     """``stages``: the grid's row names, the head last. ``reasons``: sentences that say why; ``warnings``: what to watch.
 
-    Reasons, warnings and cost do not enter the digest: two plans that do the same are the same plan.
+    ``data``: where the examples come from ({"reference", "input", "target", ...}), so that a plan can be carried out later.
+    Reasons, warnings, cost and data do not enter the digest: two plans that do the same are the same plan.
     """
 
     task: str
@@ -26,6 +27,7 @@ class Plan:
     reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     cost: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
 
     def intent(self) -> dict[str, Any]:
         """What the plan does, and nothing else: the JSON that its digest covers."""
@@ -39,7 +41,7 @@ class Plan:
         }
 
     def json(self) -> dict[str, Any]:
-        return {**self.intent(), "reasons": list(self.reasons), "warnings": list(self.warnings), "cost": self.cost}
+        return {**self.intent(), "reasons": list(self.reasons), "warnings": list(self.warnings), "cost": self.cost, "data": self.data}
 
     @property
     def digest(self) -> str:
@@ -57,6 +59,7 @@ class Plan:
             reasons=tuple(document.get("reasons", ())),
             warnings=tuple(document.get("warnings", ())),
             cost=document.get("cost", {}),
+            data=document.get("data", {}),
         )
 
     def because(self, *reasons: str) -> Plan:

@@ -1,0 +1,23 @@
+"""``regraft models``: what can be used here, offline ones first."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from regraft.cli import options
+from regraft.cli.console import emit_json, say, table
+
+
+def run(task: options.Task = None, json: options.Json = False) -> None:
+    """Models that can be used here, offline ones first."""
+    from regraft.trunk.catalogue import available
+
+    kind = (task or "").removesuffix("-classification")
+    found = [model for model in available() if kind in ("", model.kind)]
+    if json:
+        return emit_json({"schema": 1, "models": [asdict(model) for model in found]})
+    rows = [
+        [m.reference, m.kind, f"{m.parameters / 1e6:.1f} M" if m.parameters else "", "yes" if m.offline else "needs the hub", m.note] for m in found
+    ]
+    say(table(["model", "input", "parameters", "offline", "note"], rows, right=[2]))
+    say("\nalso: timm:NAME, torchvision:NAME, hf:NAME (weights from the hub when online), file:PATH, module:package.function")

@@ -1,0 +1,63 @@
+"""``regraft show NAME``: one generation, whole. Reads no weights unless asked to verify them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from regraft.cli import options
+from regraft.cli.console import bytes_text, emit_json, say, seconds_text, table
+
+
+def run(
+    name: options.Name,
+    verify: Annotated[bool, typer.Option("--verify", help="recompute every recorded digest")] = False,
+    store: options.Store = None,
+    json: options.Json = False,
+) -> None:
+    """One generation: where it came from, the grid, metrics, cost."""
+    from regraft.lineage import Store
+
+    lineage = Store.locate(store)
+    generation = lineage.get(name)
+    if verify:
+        lineage.verify(generation)
+    document = {**generation.manifest, "digest": generation.digest, "name": generation.name, "verified": verify}
+    document.pop("tensors", None)
+    emit_json(document) if json else say(text(document))
+
+
+def text(document: dict[str, Any]) -> str:
+    from regraft.plan.explain import grid
+    from regraft.plan.plan import Plan
+
+    cost = document.get("cost", {})
+    lines = [
+        f"{document['name']}  {document['digest'][:12]}" + ("  verified" if document["verified"] else ""),
+        f"made {document['created']} from {document['model']}" + (f", parent {document['parent'][:12]}" if document.get("parent") else ""),
+        f"{document['task']}, {len(document['classes'])} classes, data {document['data']['fingerprint'][:12]} ({document['data']['reference']})",
+        "",
+        grid(Plan.from_json(document["plan"])),
+        "",
+        *(f"- {reason}" for reason in document["plan"].get("reasons", [])),
+        "",
+        metrics_table(document["metrics"]),
+        "",
+        f"time {seconds_text(cost.get('time_s', 0))}, peak memory {bytes_text(cost.get('peak_memory_bytes', 0))}, "
+        f"trained {cost.get('trainable_parameters', 0):,} of {cost.get('parameters', 0):,} parameters, stored {bytes_text(cost.get('stored_bytes', 0))}",
+    ]
+    return "\n".join(lines)
+
+
+def metrics_table(metrics: dict[str, dict[str, dict[str, float]]]) -> str:
+    """Metrics by split, each with its 95% interval."""
+    splits = [split for split in metrics if metrics[split]]
+    names = list(dict.fromkeys(name for split in splits for name in metrics[split]))
+    rows = [[name, *(cell(metrics[split].get(name)) for split in splits)] for name in names]
+    sizes = [next(iter(metrics[split].values()))["n"] for split in splits]
+    return table(["metric (95% interval)", *(f"{split} (n={n})" for split, n in zip(splits, sizes, strict=True))], rows)
+
+
+def cell(metric: dict[str, float] | None) -> str:
+    return f"{metric['value']:.3f} [{metric['low']:.3f}, {metric['high']:.3f}]" if metric else ""
