@@ -19,8 +19,6 @@ def run(
     """Give a generation a tag; a tag that exists moves."""
     from regraft.lineage import Store
 
-    lineage = Store.locate(store)
-    generation = lineage.get(name)
-    lineage.tag(tag, generation.digest)
+    generation = Store.locate(store).tag(name, tag)
     document = {"schema": 1, "tag": tag, "name": generation.name, "digest": generation.digest}
     emit_json(document) if json else say(f"{tag} -> {generation.name} {generation.digest[:12]}")

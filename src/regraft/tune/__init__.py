@@ -1,0 +1,1 @@
+"""The conductor of one plan, and the only writer of generations."""

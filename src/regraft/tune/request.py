@@ -1,0 +1,31 @@
+"""What a person asked for, before anything is resolved: a path, perhaps a model and a strategy, and settings that overrule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """``None`` means "choose for me and say why". ``settings``: only those that were given (names of ``plan.Settings``; ``lr`` may be "find")."""
+
+    data: str
+    model: str | None = None
+    task: str | None = None
+    strategy: str | None = None
+    input: str | None = None
+    target: str | None = None
+    name: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    allow_rejected: bool = False
+
+    @property
+    def run_name(self) -> str:
+        """The name given, else one made from the data's: ``tickets.csv`` -> ``tickets``."""
+        if self.name:
+            return self.name
+        stem = Path(self.data.rstrip("/")).resolve().stem or "run"
+        return "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in stem)
