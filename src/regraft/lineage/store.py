@@ -1,0 +1,350 @@
+"""The store: a folder of generations that share what did not change.
+
+    generations/<digest>.json     a manifest; a generation exists from the moment this file does
+    bases/<digest>.json           the same for pretrained weights
+    objects/<digest>.safetensors  tensors, objects/<digest>.<suffix>: tensor tables and assets; named by content, never changed
+    names/ tags/                  pointers that move (``journal.py``)
+    runs/ cache/                  work in progress; nothing here is needed to read a generation
+
+Writing goes from the bottom up: objects, then the manifest, then the name. Whoever is killed in between leaves whole objects that nobody
+refers to, which the next attempt finds and uses, or ``gc`` sweeps.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from regraft import digest as hashes
+from regraft.errors import DamagedError, LineageError
+from regraft.lineage import query, record, sweep
+from regraft.lineage import tensors as tensor_files
+from regraft.lineage.files import Bytes, opened
+from regraft.lineage.journal import Entry, Journal
+from regraft.lineage.record import Generation
+from regraft.lineage.tensors import TensorData
+
+FOLDER = ".regraft"
+ENVIRONMENT = "REGRAFT_STORE"
+SUFFIX = re.compile(r"\.\w{1,16}", re.ASCII)
+Table = dict[str, dict[str, Any]]
+"""Tensor name -> {digest, dtype, shape, holder: the object that holds it, key: its name in there}."""
+
+
+class Store:
+    """The lineage of one project. ``path``: a folder or any fsspec URL; nothing is made before the first write."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.files = opened(path)
+        self._names = Journal(self.files, "names")
+        self._tags = Journal(self.files, "tags")
+
+    @classmethod
+    def locate(cls, given: str | Path | None = None) -> Store:
+        """``given``, else ``$REGRAFT_STORE``, else the nearest ``.regraft/`` upward from here, else ``./.regraft/``."""
+        if where := given or os.environ.get(ENVIRONMENT):
+            return cls(where)
+        here = Path.cwd()
+        found = (folder / FOLDER for folder in (here, *here.parents) if (folder / FOLDER).is_dir())
+        return cls(next(found, here / FOLDER))
+
+    @property
+    def location(self) -> str:
+        return self.files.root
+
+    # ---- writing
+
+    def add(
+        self, manifest: Mapping[str, Any], tensors: Mapping[str, TensorData], *,
+        assets: Mapping[str, bytes], name: str, parent: str | None = None,
+    ) -> Generation:  # fmt: skip
+        """Store a generation and move ``name`` to it. ``parent``: any reference that ``get`` understands.
+
+        ``manifest["base"]`` may give the digest of ``add_base``. Only tensors are written that neither the base nor an ancestor (with its
+        bases) holds. Equal plan, data, classes, parent and tensors give the digest of the generation that is there already, which is then
+        left as it is and returned. Raises ``StorageError``; ``LineageError`` for an impossible name, parent or base.
+        """
+        query.check_name(name)
+        parent_digest = self.get(parent).digest if parent else None
+        if (base := manifest.get("base")) and not self.has_base(base):
+            raise LineageError(f"base {base!r}", "the store holds no such base", "store the pretrained weights first: store.add_base(...)")
+        document = {**manifest, "kind": "generation", "name": name, "parent": parent_digest, "base": base}
+        stored = self._put("generations", document, tensors, assets)
+        self._names.point(name, stored["digest"], "add")
+        return Generation(stored)
+
+    def add_base(
+        self, manifest: Mapping[str, Any], tensors: Mapping[str, TensorData], assets: Mapping[str, bytes], *, digest: str | None = None
+    ) -> str:
+        """Store pretrained weights once, for all generations to share; returns their digest. Storing them again changes nothing, and is free
+        where the ``digest`` of the first time is given: then ``tensors`` is not even looked at."""
+        if digest and self.has_base(digest):
+            return digest
+        document = {"name": manifest.get("reference", ""), **manifest, "kind": "base", "parent": None, "base": None}
+        return self._put("bases", document, tensors, assets)["digest"]
+
+    def tag(self, reference: str, tag: str) -> Generation:
+        """Give a generation a tag; a tag that stands elsewhere moves."""
+        query.check_name(tag)
+        if tag in self._names.all():
+            raise LineageError(f"tag {tag!r}", f"{tag!r} is already the name of a model", "choose another word for the tag")
+        generation = self.get(reference)
+        self._tags.point(tag, generation.digest, "tag")
+        return generation
+
+    def untag(self, tag: str) -> None:
+        query.require(tag, self.tags(), "tag")
+        self._tags.remove(tag)
+
+    def forget(self, name: str) -> None:
+        """Remove a name and its history; generations that nothing else needs become ``gc``'s."""
+        query.require(name, self.names(), "name")
+        self._names.remove(name)
+
+    def rollback(self, name: str, to: str | None = None) -> Generation:
+        """Move a name one step back, or ``to`` any generation that it has pointed at; nothing is lost, so this too can be taken back."""
+        query.require(name, self.names(), "name")
+        entry = self._names.back(name, 1) if to is None else self._entry_at(name, self.get(to).digest)
+        if entry is None:
+            past = dict.fromkeys(e.generation[:12] for e in self._names.history(name) if e.generation)
+            asked = f"rollback of {name!r}" + (f" to {to!r}" if to else "")
+            raise LineageError(asked, f"{name!r} has only pointed at: {', '.join(past)}", f"regraft rollback {name} --to one of these")
+        generation = self.get(entry.generation or "")
+        self._names.return_to(name, entry)
+        return generation
+
+    # ---- reading
+
+    def get(self, reference: str) -> Generation:
+        """The generation that a name, a tag, a digest (four characters or more) or ``name~1`` means (for names: one step back in their
+        history; for tags and digests: the parent). Raises ``LineageError`` with the nearest spelling, ``DamagedError``."""
+        return query.resolve(self, reference)
+
+    def names(self) -> dict[str, str]:
+        """Name -> digest of the generation it stands at."""
+        return self._names.all()
+
+    def tags(self) -> dict[str, str]:
+        return self._tags.all()
+
+    def history(self, name: str) -> list[Entry]:
+        """Every move of a name, oldest first."""
+        return self._names.history(name)
+
+    def step_back(self, name: str, steps: int) -> Entry | None:
+        """Where a name stood ``steps`` back from where it stands."""
+        return self._names.back(name, steps)
+
+    def digests(self) -> list[str]:
+        """Every generation, in no meaningful order."""
+        return self._stored("generations")
+
+    def bases(self) -> dict[str, Generation]:
+        return {key: self.read("bases", key) for key in self._stored("bases")}
+
+    def has_base(self, digest: str) -> bool:
+        return self.files.exists(f"bases/{digest}.json")
+
+    def log(self) -> list[dict[str, Any]]:
+        """One row for each generation, newest first: the keys of the ``log`` document, and ``names`` that stand there now."""
+        return query.log(self)
+
+    def lineage(self, reference: str) -> list[Generation]:
+        """The generation and its ancestors, nearest first."""
+        return list(query.ancestry(self, self.get(reference)))
+
+    def tensor_files(self, generation: Generation, verify: bool = True) -> dict[str, tuple[Path, str]]:
+        """Tensor name -> (safetensors file, key in it). With ``verify`` every tensor is compared with its digest first: ``DamagedError``
+        names those that differ."""
+        table = self.table(generation)
+        if verify and (broken := self._broken_tensors(table)):
+            raise self._damage(generation, broken)
+        paths = {row["holder"]: self._local(row["holder"]) for row in table.values()}
+        return {name: (paths[row["holder"]], row["key"]) for name, row in table.items()}
+
+    def asset_files(self, generation: Generation) -> dict[str, Path]:
+        """Asset name -> file with its content, compared with its digest first."""
+        self.assets(generation)
+        return {name: self._local(row["object"]) for name, row in generation.manifest["assets"].items()}
+
+    def assets(self, generation: Generation) -> dict[str, bytes]:
+        """Asset name -> content, compared with its digest."""
+        return {name: self._object(row["object"], row["digest"], name) for name, row in generation.manifest["assets"].items()}
+
+    def table(self, generation: Generation) -> Table:
+        """Where each tensor of the generation lies, and its digest."""
+        row = generation.manifest["tensors"]
+        return json.loads(self._object(row["object"], row["digest"], "the table of tensors"))
+
+    def verify(self, generation: Generation) -> None:
+        """Recompute every digest: manifest, tensors, assets. Raises ``DamagedError`` that names everything damaged."""
+        folder = "bases" if generation.manifest["kind"] == "base" else "generations"
+        fresh = self.read(folder, generation.digest)
+        table = self.table(fresh)
+        broken = self._broken_tensors(table)
+        if record.digest_of(fresh.manifest, {name: row["digest"] for name, row in table.items()}) != fresh.digest:
+            broken.append("the manifest")
+        for name, row in fresh.manifest["assets"].items():
+            try:
+                self._object(row["object"], row["digest"], name)
+            except DamagedError:
+                broken.append(f"asset {name}")
+        if broken:
+            raise self._damage(fresh, broken)
+
+    def read(self, folder: str, digest: str) -> Generation:
+        path = f"{folder}/{digest}.json"
+        try:
+            return Generation(record.read(self.files.read(path), path))
+        except FileNotFoundError as error:
+            raise LineageError(f"generation {digest[:12]}", "the store no longer holds it", "regraft log shows what is there") from error
+
+    # ---- beside the lineage
+
+    def run_folder(self, name: str) -> Path:
+        """For checkpoints, history and report of a run of that name; made if need be, on this machine."""
+        query.check_name(name)
+        return self.files.folder(f"runs/{name}")
+
+    @property
+    def cache_folder(self) -> Path:
+        return self.files.folder("cache")
+
+    def gc(self, *, dry_run: bool = True, keep: int | None = None, grace_s: float = sweep.GRACE_S) -> dict[str, Any]:
+        """What nothing needs any more (``sweep.py``); removed unless ``dry_run``."""
+        return sweep.sweep(self, dry_run=dry_run, keep=keep, grace_s=grace_s)
+
+    # ---- inside
+
+    def _stored(self, folder: str) -> list[str]:
+        return [file[:-5] for file in self.files.names(folder) if len(file) == 69 and file.endswith(".json")]
+
+    def _put(self, folder: str, document: dict[str, Any], tensors: Mapping[str, TensorData], assets: Mapping[str, bytes]) -> dict[str, Any]:
+        document = record.plain(document)
+        tensors = {name: TensorData(*tensor) for name, tensor in tensors.items()}
+        digests = {name: tensor.digest for name, tensor in tensors.items()}
+        name = record.digest_of(document, digests)
+        path = f"{folder}/{name}.json"
+        if self._is_sound(folder, name):
+            return self.read(folder, name).manifest
+        table, tensor_bytes = self._put_tensors(tensors, digests, self._held(document))
+        table_row, table_bytes = self._put_object(hashes.canonical_json(table), ".json")
+        rows = {asset: self._put_object(data, PurePosixPath(asset).suffix) for asset, data in sorted(assets.items())}
+        manifest = {
+            "created": datetime.now(UTC).isoformat(timespec="microseconds"),
+            **document,
+            "schema": record.SCHEMA,
+            "digest": name,
+            "tensors": {**table_row, "count": len(table), "total_bytes": tensor_files.total_bytes(tensors.values())},
+            "assets": {asset: row for asset, (row, _) in rows.items()},
+            "stored_bytes": tensor_bytes + table_bytes + sum(size for _, size in rows.values()),
+        }
+        self.files.write(path, [record.written(manifest)])
+        return manifest
+
+    def _is_sound(self, folder: str, digest: str) -> bool:
+        """Is the whole of it there already, undamaged? A damaged one is written again, which mends it."""
+        try:
+            self.verify(self.read(folder, digest))
+        except (LineageError, DamagedError):
+            return False
+        return True
+
+    def _held(self, document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """Tensor digest -> the row of a table that says where an ancestor or base holds it, undamaged."""
+        parent, base = document["parent"], document["base"]
+        family = list(query.ancestry(self, self.get(parent))) if parent else []
+        bases = dict.fromkeys(b for b in (base, *(generation.base for generation in family)) if b and self.has_base(b))
+        sources: Sequence[Generation] = [*(self.read("bases", b) for b in bases), *family]
+        rows = [row for source in sources for row in self.table(source).values()]
+        broken = self._broken(rows)
+        return {row["digest"]: row for row in reversed(rows) if (row["holder"], row["key"]) not in broken}
+
+    def _put_tensors(self, tensors: Mapping[str, TensorData], digests: Mapping[str, str], held: Mapping[str, Any]) -> tuple[Table, int]:
+        """Write those tensors that are held nowhere; equal ones once. Returns the table and the bytes written."""
+        keys: dict[str, str] = {}
+        for name, value in digests.items():
+            if value not in held:
+                keys.setdefault(value, name)
+        fresh = {key: tensors[key] for key in keys.values()}
+        holder, size = "", 0
+        if fresh:
+            expected = {key: digests[key] for key in fresh}
+            holder = f"{tensor_files.file_digest(expected)}.safetensors"
+            if not self._reuse(holder) or self._damaged(holder, expected):
+                self.files.write(f"objects/{holder}", tensor_files.file_parts(fresh))
+                size = self.files.size(f"objects/{holder}")
+        table: Table = {}
+        for name, tensor in tensors.items():
+            at = held.get(digests[name]) or {"holder": holder, "key": keys[digests[name]]}
+            row = {"digest": digests[name], "dtype": tensor_files.dtype_code(tensor.dtype), "shape": list(tensor.shape)}
+            table[name] = {**row, "holder": at["holder"], "key": at["key"]}
+        return table, size
+
+    def _put_object(self, data: Bytes, suffix: str) -> tuple[dict[str, Any], int]:
+        """Returns what a manifest says of the object, and the bytes that it added."""
+        value = hashes.of_bytes(data)
+        name = value + (suffix if SUFFIX.fullmatch(suffix) else "")
+        row = {"object": name, "digest": value, "bytes": len(data)}
+        if self._reuse(name) and hashes.of_bytes(self.files.read(f"objects/{name}")) == value:
+            return row, 0
+        self.files.write(f"objects/{name}", [data])
+        return row, len(data)
+
+    def _reuse(self, name: str) -> bool:
+        """Is the object there? If so it counts as new again, so that no ``gc`` takes it before the manifest is written."""
+        if not self.files.exists(f"objects/{name}"):
+            return False
+        self.files.touch(f"objects/{name}")
+        return True
+
+    def _object(self, name: str, digest: str, what: str) -> bytes:
+        try:
+            data = self.files.read(f"objects/{name}")
+        except FileNotFoundError:
+            data = None
+        if data is None or hashes.of_bytes(data) != digest:
+            found = "it is missing" if data is None else "its content does not match its digest"
+            raise DamagedError(f"read {what} (objects/{name})", found, "restore the store from a backup, or tune again, which mends it")
+        return data
+
+    def _local(self, holder: str) -> Path:
+        try:
+            return self.files.local(f"objects/{holder}")
+        except FileNotFoundError as error:
+            raise DamagedError(
+                f"read objects/{holder}", "it is missing", "restore the store from a backup, or tune again, which mends it"
+            ) from error
+
+    def _broken_tensors(self, table: Table) -> list[str]:
+        broken = self._broken(table.values())
+        return [f"tensor {name}" for name, row in table.items() if (row["holder"], row["key"]) in broken]
+
+    def _broken(self, rows: Iterable[dict[str, Any]]) -> set[tuple[str, str]]:
+        """(holder, key) of every tensor whose bytes are missing or not those of its digest."""
+        expected: dict[str, dict[str, str]] = {}
+        for row in rows:
+            expected.setdefault(row["holder"], {})[row["key"]] = row["digest"]
+        return {(holder, key) for holder, keys in expected.items() for key in self._damaged(holder, keys)}
+
+    def _damaged(self, holder: str, expected: Mapping[str, str]) -> list[str]:
+        try:
+            return tensor_files.damaged(self.files.local(f"objects/{holder}"), expected)
+        except FileNotFoundError:
+            return list(expected)
+
+    def _damage(self, generation: Generation, broken: list[str]) -> DamagedError:
+        shown = ", ".join(broken[:5]) + (f" and {len(broken) - 5} more" if len(broken) > 5 else "")
+        return DamagedError(
+            f"generation {generation} of {self.location}",
+            f"damaged: {shown}",
+            "restore the store from a backup, or tune again, which mends it",
+        )
+
+    def _entry_at(self, name: str, digest: str) -> Entry | None:
+        return next((entry for entry in reversed(self._names.history(name)) if entry.generation == digest), None)

@@ -1,0 +1,95 @@
+"""What the store holds and nothing needs: temporaries of killed writers, generations that no name or tag reaches, objects without an owner.
+
+Kept are the generations in the history of every name (or its last ``keep`` steps), those under a tag, all their ancestors, and what they
+hold. Whatever changed within the grace period stays, since another process may be about to refer to it. Manifests go before their objects, so
+that a sweep which is killed leaves nothing half there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from regraft.lineage import query
+from regraft.lineage.files import TEMPORARY
+
+if TYPE_CHECKING:
+    from regraft.lineage.store import Store
+
+GRACE_S = 3600.0
+FOLDERS = ("generations", "bases", "objects")
+
+
+def sweep(store: Store, *, dry_run: bool, keep: int | None, grace_s: float) -> dict[str, Any]:
+    """Returns ``{"dry_run", "leftovers", "unreachable", "freed_bytes"}``: paths in the store, and their size together."""
+    before = time.time() - grace_s
+    wanted = set(_reachable(store, keep, before))
+    pairs = [(folder, file) for folder in FOLDERS for file in store.files.names(folder)]
+    pairs += [
+        (f"{kind}/{name}", file)
+        for kind in ("names", "tags")
+        for name in store.files.names(kind)
+        for file in store.files.names(f"{kind}/{name}")
+    ]
+    leftovers = [f"{folder}/{file}" for folder, file in pairs if file.startswith(TEMPORARY)]
+    unreachable = [
+        f"{folder}/{file}"
+        for folder, file in pairs
+        if folder in FOLDERS and not file.startswith(TEMPORARY) and f"{folder}/{file}" not in wanted
+    ]
+    leftovers, unreachable = ([path for path in paths if _is_older(store, path, before)] for paths in (leftovers, unreachable))
+    freed = sum(_size(store, path) for path in [*leftovers, *unreachable])
+    if not dry_run:
+        for path in [*leftovers, *unreachable]:
+            store.files.remove(path)
+    return {"dry_run": dry_run, "leftovers": leftovers, "unreachable": unreachable, "freed_bytes": freed}
+
+
+def _reachable(store: Store, keep: int | None, before: float) -> Iterator[str]:
+    """Paths of every manifest and object that a name, a tag or a recent generation needs."""
+    held = set(store.digests())
+    seen: set[str] = set()
+    recent = [digest for digest in held if not _is_older(store, f"generations/{digest}.json", before)]
+    for root in [*_roots(store, keep), *recent]:
+        if root not in held or root in seen:
+            continue
+        for generation in query.ancestry(store, store.read("generations", root)):
+            if generation.digest in seen:
+                break
+            seen.add(generation.digest)
+            yield from _needs(store, "generations", generation.digest)
+            if generation.base and generation.base not in seen:
+                seen.add(generation.base)
+                yield from _needs(store, "bases", generation.base)
+
+
+def _needs(store: Store, folder: str, digest: str) -> Iterator[str]:
+    generation = store.read(folder, digest)
+    yield f"{folder}/{digest}.json"
+    yield f"objects/{generation.manifest['tensors']['object']}"
+    yield from (f"objects/{row['object']}" for row in generation.manifest["assets"].values())
+    yield from {f"objects/{row['holder']}" for row in store.table(generation).values()}
+
+
+def _roots(store: Store, keep: int | None) -> Iterator[str]:
+    yield from store.tags().values()
+    for name in store.names():
+        if keep is None:
+            yield from (entry.generation for entry in store.history(name) if entry.generation)
+        else:
+            steps = (store.step_back(name, step) for step in range(keep))
+            yield from (entry.generation for entry in steps if entry and entry.generation)
+
+
+def _is_older(store: Store, path: str, before: float) -> bool:
+    with suppress(FileNotFoundError):
+        return store.files.modified_s(path) <= before
+    return False
+
+
+def _size(store: Store, path: str) -> int:
+    with suppress(FileNotFoundError):
+        return store.files.size(path)
+    return 0
