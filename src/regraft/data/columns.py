@@ -1,0 +1,172 @@
+"""Which column is the input, which the target, which the split: by name first, by content second, and never by a coin toss.
+
+    name      the words people use for such columns, in order of how plainly they say it
+    content   the text column is long and hardly repeats; the label column has few values that repeat often
+
+Two columns that fit equally well are an error that lists them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from regraft.data.names import IMAGE_ENDINGS, SPLIT_OF
+from regraft.errors import DataError, suggest
+
+TEXT_NAMES = (
+    "text", "sentence", "content", "review", "question", "query", "utterance", "message", "comment", "tweet", "document", "body", "prompt",
+    "description", "review_body", "review_text", "raw_text", "input", "title", "subject", "文本", "内容", "正文", "句子", "评论", "评价", "问题", "标题",
+)  # fmt: skip
+PATH_NAMES = (
+    "image", "image_path", "path", "file", "file_name", "filename", "filepath", "file_path", "img", "img_path", "picture", "photo", "图片", "图像", "路径", "文件",
+)  # fmt: skip
+TARGET_NAMES = (
+    "label", "target", "class", "category", "intent", "sentiment", "labels", "class_name", "label_text", "label_name", "topic", "emotion", "polarity",
+    "type", "tag", "y", "output", "标签", "类别", "分类", "情感", "意图",
+)  # fmt: skip
+SPLIT_NAMES = ("split", "subset", "partition", "set", "fold", "划分")
+LONG_TEXT = 12  # characters on average: a label is seldom longer, a text seldom shorter
+Rows = Mapping[str, Sequence[str | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a sample of a column shows: how many values are there, how many differ, their mean length, the shares that are numbers and image paths."""
+
+    name: str
+    num_values: int
+    num_distinct: int
+    mean_length: float
+    number_share: float
+    image_share: float
+
+    @classmethod
+    def of(cls, name: str, values: Sequence[str | None]) -> Facts:
+        present = [value.strip() for value in values if value and value.strip()]
+        count = max(len(present), 1)
+        return cls(
+            name,
+            len(present),
+            len(set(present)),
+            sum(map(len, present)) / count,
+            sum(_is_number(value) for value in present) / count,
+            sum(PurePath(value).suffix.lower() in IMAGE_ENDINGS for value in present) / count,
+        )
+
+    @property
+    def is_path(self) -> bool:
+        return self.num_values > 0 and self.image_share > 0.5
+
+    @property
+    def is_text(self) -> bool:
+        return self.num_values > 0 and self.number_share < 0.5 and self.mean_length > LONG_TEXT and self.num_distinct > 0.5 * self.num_values
+
+    @property
+    def is_label(self) -> bool:
+        return 2 <= self.num_distinct <= max(2, self.num_values // 3) and self.mean_length < 40
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The choice: names of the columns (``split`` may be None), the kind of input, and sentences that say why."""
+
+    input: str
+    target: str
+    split: str | None
+    kind: str
+    said: tuple[str, ...]
+
+
+def choose(rows: Rows, where: str, *, input: str | None = None, target: str | None = None, kind: str | None = None) -> Columns:
+    """``rows``: a sample of the table, column by column. ``input`` and ``target`` name columns and overrule; ``kind`` (``text`` or ``image``)
+    is what the task asks for. Raises :class:`DataError` for an unknown name, and where the choice is open."""
+    for option, name in (("--input", input), ("--target", target)):
+        if name is not None and name not in rows:
+            raise DataError(f"{option} {name} in {where}", f"no such column; the columns are {', '.join(rows)}", suggest(name, rows))
+    facts = [Facts.of(name, values) for name, values in rows.items()]
+    split = _split_column(rows, taken=(input, target))
+    free = [column for column in facts if column.name != split]
+    said: list[str] = []
+    source = _input(free, where, input, target, kind, said)
+    chosen = _target([column for column in free if column.name != source.name], where, target, said)
+    if split:
+        said.append(f"Column {split!r} says which split a row belongs to.")
+    return Columns(source.name, chosen, split, "image" if source.is_path and kind != "text" else "text", tuple(said))
+
+
+def _input(facts: list[Facts], where: str, given: str | None, target: str | None, kind: str | None, said: list[str]) -> Facts:
+    if given is not None:
+        return next(column for column in facts if column.name == given)
+    free = [column for column in facts if column.name != target]
+    paths = [] if kind == "text" else [column for column in free if column.is_path]
+    texts = [] if kind == "image" else [column for column in free if not column.is_path]
+    found = _by_name(paths, PATH_NAMES) or (paths[0] if len(paths) == 1 else None)
+    if found:
+        said.append(f"Input is column {found.name!r}: its values are paths of images.")
+        return found
+    named = [column for column in texts if _rank(column.name, TEXT_NAMES) is not None]
+    wordy = [column for column in texts if column.is_text]
+    if len(wordy) > 1 and not any(column.name.lower() in TEXT_NAMES[:5] for column in named):
+        raise _open(where, "--input", "several columns hold text", wordy, facts)
+    if named:
+        best = min(named, key=lambda column: _rank(column.name, TEXT_NAMES) or 0)
+        said.append(f"Input is the text in column {best.name!r}, by its name{_also(best, wordy, '--input')}.")
+        return best
+    if len(wordy) == 1:
+        said.append(f"Input is the text in column {wordy[0].name!r}: its values are long and hardly repeat.")
+        return wordy[0]
+    raise _open(where, "--input", "no column looks like text or like image paths", free, facts)
+
+
+def _target(facts: list[Facts], where: str, given: str | None, said: list[str]) -> str:
+    if given is not None:
+        return given
+    named = _by_name(facts, TARGET_NAMES)
+    labels = [column for column in facts if column.is_label]
+    if named:
+        said.append(f"Target is column {named.name!r}, by its name{_also(named, labels, '--target')}.")
+        return named.name
+    if len(labels) == 1:
+        said.append(f"Target is column {labels[0].name!r}: it has few values ({labels[0].num_distinct} among the first {labels[0].num_values:,}).")
+        return labels[0].name
+    what = "several columns could be the label" if labels else "no column looks like a label"
+    raise _open(where, "--target", what, labels or facts, facts)
+
+
+def _split_column(rows: Rows, taken: Sequence[str | None]) -> str | None:
+    for name, values in rows.items():
+        present = {value.strip().lower() for value in values if value and value.strip()}
+        if name not in taken and name.strip().lower() in SPLIT_NAMES and present and present <= set(SPLIT_OF):
+            return name
+    return None
+
+
+def _by_name(facts: list[Facts], names: Sequence[str]) -> Facts | None:
+    ranked = [(rank, column) for column in facts if (rank := _rank(column.name, names)) is not None]
+    return min(ranked, key=lambda pair: pair[0])[1] if ranked else None
+
+
+def _rank(name: str, names: Sequence[str]) -> int | None:
+    plain = name.strip().lower().replace(" ", "_").replace("-", "_")
+    return names.index(plain) if plain in names else None
+
+
+def _also(chosen: Facts, others: list[Facts], option: str) -> str:
+    names = [column.name for column in others if column.name != chosen.name]
+    return f"; possible too: {', '.join(f'{option} {name}' for name in names)}" if names else ""
+
+
+def _open(where: str, option: str, what: str, candidates: list[Facts], facts: list[Facts]) -> DataError:
+    listed = "; ".join(f"{column.name} ({column.num_distinct} different values, {column.mean_length:.0f} characters)" for column in facts)
+    names = " or ".join(f"{option} {column.name}" for column in candidates[:4]) or f"{option} COLUMN"
+    return DataError(f"find the columns of {where}", f"{what}: {listed}", f"say which: {names} (a table without a header line needs one)")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

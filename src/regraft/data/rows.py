@@ -1,0 +1,129 @@
+"""The rows of a source, whatever it is made of: class folders, tables or the hub, as :class:`regraft.data.examples.Raw`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from regraft.data import columns as choice
+from regraft.data import encoding
+from regraft.data.columns import Columns
+from regraft.data.dataset import Rejected
+from regraft.data.examples import Raw
+from regraft.data.hub import open_tables
+from regraft.data.sources import ClassFolders, Source
+from regraft.data.tables import TableFile, open_table, sample
+from regraft.errors import DataError, suggest
+
+SAMPLE_ROWS = 20_000
+BATCH_FILES = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The tables of a source by split (``""``: not said), the columns that were chosen for all of them, and the folder of relative image paths."""
+
+    files: dict[str, list[TableFile]]
+    columns: Columns
+    root: Path
+
+    @property
+    def kind(self) -> str:
+        return self.columns.kind
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        notes = [note for files in self.files.values() for file in files for note in file.said]
+        return (*notes, *self.columns.said)
+
+    def raws(self) -> Iterator[Raw]:
+        for split, files in self.files.items():
+            for file in files:
+                yield from self._of_file(split, file)
+
+    def _of_file(self, split: str, file: TableFile) -> Iterator[Raw]:
+        named = self.columns
+        wanted = list(dict.fromkeys([named.input, named.target, *([named.split] if named.split else [])]))
+        for batch in file.batches(wanted):
+            inputs = batch.column(named.input).to_pylist()
+            if named.kind == "image":
+                inputs = [str(self.root / value.strip()) if value and value.strip() else None for value in inputs]
+            where = [f"{file.path.name} row {row}" for row in batch.column("row").to_pylist()]
+            splits = [value or "(empty)" for value in batch.column(named.split).to_pylist()] if named.split else [split] * len(where)
+            yield Raw(inputs, batch.column(named.target).to_pylist(), where, splits)
+        yield Raw([], [], [], [], [Rejected(f"{file.path.name} row {row}", reason, split) for row, reason in file.rejected])
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Class folders by split (``""``: not said)."""
+
+    folders: dict[str, ClassFolders]
+    root: Path
+    said: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        return "image" if any(part.kind == "image" for part in self.folders.values()) else "text"
+
+    @property
+    def num_files(self) -> int:
+        return sum(len(files) for part in self.folders.values() for files in part.files.values())
+
+    @property
+    def empty(self) -> tuple[str, ...]:
+        """Class folders without a file, as paths within the data set."""
+        return tuple("/".join(filter(None, (split, name))) for split, part in self.folders.items() for name, files in part.files.items() if not files)
+
+    def raws(self) -> Iterator[Raw]:
+        for split, part in self.folders.items():
+            for label, files in part.files.items():
+                for at in range(0, len(files), BATCH_FILES):
+                    some = files[at : at + BATCH_FILES]
+                    where = [file.relative_to(self.root).as_posix() for file in some]
+                    inputs: list[str | None] = [str(file) for file in some] if self.kind == "image" else [_text(file) for file in some]
+                    yield Raw(inputs, [label] * len(some), where, [split] * len(some))
+
+
+def of_source(source: Source, *, kind: str | None, input: str | None, target: str | None) -> Tables | Folders:
+    """``input``: a column, a folder that relative image paths start from, or both as ``column@folder``; ``target``: a column."""
+    if source.folders:
+        if input or target:
+            raise DataError(f"--input/--target with the folder {source.root}", "class folders have no columns", "leave --input and --target out")
+        return Folders(source.folders, source.root)
+    files: dict[str, list[TableFile]]
+    files = dict(open_tables(source.hub)) if source.hub else {split: [open_table(p) for p in paths] for split, paths in source.tables.items()}
+    first = files.get("train") or next(iter(files.values()))
+    column, root = _column_and_root(input, first[0].columns, source.root)
+    head = sample(first[0], SAMPLE_ROWS)
+    where = str(first[0].path)
+    if not any(head.values()):
+        raise DataError(f"read {where}", "a header and no rows", "give a table with labelled rows")
+    chosen = choice.choose(head, where, input=column, target=target, kind=kind)
+    _check_columns(files, chosen, first[0])
+    return Tables(files, chosen, root)
+
+
+def _column_and_root(given: str | None, known: tuple[str, ...], root: Path) -> tuple[str | None, Path]:
+    if given is None or given in known:
+        return given, root
+    column, at, folder = given.rpartition("@")
+    if (column in known or not at) and Path(folder).expanduser().is_dir():
+        return column or None, Path(folder).expanduser().resolve()
+    raise DataError(f"--input {given}", f"neither a column nor a folder; the columns are {', '.join(known)}", suggest(given, known))
+
+
+def _check_columns(files: dict[str, list[TableFile]], chosen: Columns, first: TableFile) -> None:
+    for file in (file for part in files.values() for file in part):
+        for name in filter(None, (chosen.input, chosen.target, chosen.split)):
+            if name not in file.columns:
+                found = f"it has no column {name!r}, which {first.path.name} has; its columns are {', '.join(file.columns)}"
+                raise DataError(f"read {file.path}", found, f"give every file the same columns: {suggest(name, file.columns)}")
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding.of_file(file))
+    except UnicodeDecodeError as error:
+        raise encoding.refuse(file, f"byte {error.start} is not UTF-8") from None
