@@ -1,0 +1,36 @@
+"""Tasks are found by name; installed packages may add some, and may not replace ours."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from regraft import tasks
+from regraft.errors import RequestError
+from regraft.tasks import registry
+
+
+def test_both_built_in_tasks_have_the_input_they_say():
+    assert tasks.names() == ("image-classification", "text-classification")
+    assert tasks.of("text-classification").kind == "text"
+    assert tasks.of("image-classification").kind == "image"
+
+
+def test_an_unknown_task_is_answered_with_the_nearest_name():
+    with pytest.raises(RequestError, match=r"asked: task 'text-clasification'\n.*\ntry:   did you mean 'text-classification'\?"):
+        tasks.of("text-clasification")
+
+
+def test_an_installed_task_is_found(monkeypatch: pytest.MonkeyPatch):
+    point = EntryPoint("mine", "regraft.tasks.classification:TEXT_CLASSIFICATION", registry.GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+    assert "mine" in tasks.names()
+    assert tasks.of("mine") is tasks.of("text-classification")
+
+
+def test_an_installed_task_may_not_take_a_built_in_name(monkeypatch: pytest.MonkeyPatch):
+    point = EntryPoint("text-classification", "elsewhere:TASK", registry.GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+    with pytest.raises(RequestError, match="elsewhere:TASK would replace the built-in one"):
+        tasks.of("text-classification")
