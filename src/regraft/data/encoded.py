@@ -1,0 +1,154 @@
+"""A split in the form that a model's door takes, made once: token ids or uint8 pixels, handed out in batches of rows.
+
+Encoded            what every room above reads: targets, lengths, digests, fingerprint, batch(rows)
++-- TextEncoded    text.py
++-- ImageEncoded   image.py
++-- Rows           a view of some rows of another one (``subset``)
++-- Joined         one after the other (``concat``)
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, final
+
+import numpy as np
+
+from regraft import digest
+from regraft.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Progress = Callable[[int, int], None]
+"""Called as (examples done, examples in all); for images from worker threads."""
+
+
+class NamedTable(Protocol):
+    """A split as this file needs it: its name, and a table with the columns ``input``, ``target`` and ``digest``."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def table(self) -> Any: ...
+
+
+class Encoded(ABC):
+    """``targets`` (n,) int64. ``lengths`` (n,) int32 tokens, ``None`` where all rows are of one size. ``digests``: content hash of
+    each example. ``preprocessing``: hash of all that was done to the raw examples. ``cut`` (n,) bool: rows that lost tokens."""
+
+    def __init__(
+        self,
+        targets: np.ndarray,
+        digests: list[str],
+        preprocessing: str,
+        *,
+        lengths: np.ndarray | None = None,
+        cut: np.ndarray | None = None,
+    ) -> None:
+        self.targets, self.digests, self.preprocessing = targets, digests, preprocessing
+        self.lengths, self.cut = lengths, cut
+
+    @abstractmethod
+    def batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> dict[str, Tensor]:
+        """``rows`` in the order given. Text: ``input_ids``, ``attention_mask`` (B, L) int64, L being the longest row or ``width``
+        if that is more; image: ``image`` (B, 3, H, W) uint8."""
+
+    @abstractmethod
+    def wait(self) -> None:
+        """Return once every example is encoded; raises ``DataError`` where one cannot be read."""
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @property
+    def fingerprint(self) -> str:
+        """One hash of the examples in their order and of the preprocessing: equal where the batches are equal."""
+        return digest.of_digests([*self.digests, self.preprocessing])
+
+    @property
+    def truncated(self) -> int:
+        """How many rows lost tokens to the length limit."""
+        return 0 if self.cut is None else int(self.cut.sum())
+
+    def subset(self, rows: Sequence[int] | np.ndarray) -> Encoded:
+        """A view of ``rows``, in the order given; nothing is copied."""
+        return Rows(self, np.asarray(rows, dtype=np.int64))
+
+
+@final
+class Rows(Encoded):
+    def __init__(self, parent: Encoded, rows: np.ndarray) -> None:
+        super().__init__(
+            parent.targets[rows],
+            [parent.digests[row] for row in rows],
+            parent.preprocessing,
+            lengths=None if parent.lengths is None else parent.lengths[rows],
+            cut=None if parent.cut is None else parent.cut[rows],
+        )
+        self._parent, self._rows = parent, rows
+
+    def batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> dict[str, Tensor]:
+        return self._parent.batch(self._rows[np.asarray(rows, dtype=np.int64)], width=width)
+
+    def wait(self) -> None:
+        self._parent.wait()
+
+
+@final
+class Joined(Encoded):
+    """The rows of ``first``, then those of ``second``. A batch across the border is made of one from each side."""
+
+    def __init__(self, first: Encoded, second: Encoded) -> None:
+        super().__init__(
+            np.concatenate([first.targets, second.targets]),
+            [*first.digests, *second.digests],
+            first.preprocessing,
+            lengths=_joined(first.lengths, second.lengths),
+            cut=_joined(first.cut, second.cut),
+        )
+        self._parts = (first, second)
+
+    def batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> dict[str, Tensor]:
+        import torch
+
+        wanted = np.asarray(rows, dtype=np.int64)
+        if self.lengths is not None and len(wanted):
+            width = max(width, int(self.lengths[wanted].max()))
+        first, second = self._parts
+        places = np.flatnonzero(wanted < len(first)), np.flatnonzero(wanted >= len(first))
+        if not len(places[1]):
+            return first.batch(wanted, width=width)
+        if not len(places[0]):
+            return second.batch(wanted - len(first), width=width)
+        pieces = first.batch(wanted[places[0]], width=width), second.batch(wanted[places[1]] - len(first), width=width)
+        order = torch.from_numpy(np.argsort(np.concatenate(places)))
+        return {name: torch.cat([piece[name] for piece in pieces])[order] for name in pieces[0]}
+
+    def wait(self) -> None:
+        for part in self._parts:
+            part.wait()
+
+
+def _joined(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:
+    return None if first is None or second is None else np.concatenate([first, second])
+
+
+def concat(first: Encoded, second: Encoded) -> Encoded:
+    """The rows of both, one after the other; both must have been made by the same preprocessing."""
+    if first.preprocessing != second.preprocessing:
+        raise DataError(
+            "join two encoded splits",
+            "they were made by different preprocessing",
+            "encode both with the same input spec, tokenizer and margin",
+        )
+    return Joined(first, second)
+
+
+def column_arrays(split: NamedTable) -> tuple[np.ndarray, list[str]]:
+    """Targets (n,) int64 and digests of a split."""
+    table = split.table
+    targets = np.asarray(table.with_format("numpy", columns=["target"])[:]["target"], dtype=np.int64)
+    return targets, list(table.select_columns(["digest"])[:]["digest"])

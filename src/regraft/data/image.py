@@ -1,0 +1,143 @@
+"""Images as uint8 pixels: each file decoded and resized once, by worker threads, while the caller already goes on.
+
+encode -> workers fill the array from the front          batch(rows) -> decodes what is still missing among its rows
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import weakref
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+
+from regraft import digest
+from regraft.data.decode import Framing, decode
+from regraft.data.encoded import Encoded, NamedTable, Progress, column_arrays
+from regraft.errors import DataError, StorageError
+from regraft.spec import InputSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CHUNK = 32
+MEMORY_BYTES = 1 << 30
+
+
+@final
+class ImageEncoded(Encoded):
+    """``pixels`` (n, height, width, 3) uint8, filled in the background; two threads that decode one row write the same bytes."""
+
+    def __init__(
+        self,
+        paths: list[str],
+        framing: Framing,
+        *,
+        targets: np.ndarray,
+        digests: list[str],
+        pixels: np.ndarray,
+        progress: Progress | None = None,
+    ) -> None:
+        super().__init__(targets, digests, digest.of_json({"kind": "image", **framing.json()}))
+        self.pixels = pixels
+        self._paths, self._framing, self._progress = paths, framing, progress
+        self._done = np.zeros(len(paths), dtype=np.bool_)
+        self._failure: DataError | None = None
+        me = weakref.ref(self)
+        self._jobs: list[Future[None]] = [workers().submit(_decode_chunk, me, start) for start in range(0, len(paths), CHUNK)]
+
+    def batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> dict[str, Tensor]:
+        import torch
+
+        chosen = np.asarray(rows, dtype=np.int64)
+        if self._failure is not None:
+            raise self._failure
+        for row in chosen[~self._done[chosen]]:
+            self.decode_row(int(row))
+        return {"image": torch.from_numpy(self.pixels[chosen]).permute(0, 3, 1, 2)}
+
+    def wait(self) -> None:
+        for job in self._jobs:
+            job.result()
+
+    def decode_row(self, row: int) -> None:
+        if not self._done[row]:
+            self.pixels[row] = decode(self._paths[row], self._framing)
+            self._done[row] = True
+
+    def decode_chunk(self, start: int) -> None:
+        if self._failure is not None:
+            raise self._failure
+        stop = min(start + CHUNK, len(self))
+        try:
+            for row in range(start, stop):
+                self.decode_row(row)
+        except DataError as error:
+            self._failure = error
+            raise
+        if self._progress is not None:
+            self._progress(int(self._done.sum()), len(self))
+
+
+def _decode_chunk(owner: weakref.ref[ImageEncoded], start: int) -> None:
+    """One job. It does nothing once nobody holds the result any more, or while the interpreter is on its way out."""
+    encoded = owner()
+    if encoded is not None and threading.main_thread().is_alive():
+        encoded.decode_chunk(start)
+
+
+@cache
+def workers() -> ThreadPoolExecutor:
+    """The threads that decode, one per core that this process may use; Pillow lets go of the interpreter lock while it decodes."""
+    return ThreadPoolExecutor(max_workers=cores(), thread_name_prefix="regraft-decode")
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def encode_images(
+    split: NamedTable,
+    spec: InputSpec,
+    *,
+    margin: float = 1.0,
+    progress: Progress | None = None,
+    memory_bytes: int = MEMORY_BYTES,
+    folder: Path | None = None,
+) -> ImageEncoded:
+    """Start decoding a split. Above ``memory_bytes`` the pixels lie in a memory-mapped file in ``folder`` (default: the system's)."""
+    framing = Framing.of(spec, margin=margin)
+    targets, digests = column_arrays(split)
+    paths = list(split.table.select_columns(["input"])[:]["input"])
+    pixels = pixel_array((len(paths), *framing.size, 3), memory_bytes=memory_bytes, folder=folder)
+    return ImageEncoded(paths, framing, targets=targets, digests=digests, pixels=pixels, progress=progress)
+
+
+def pixel_array(shape: tuple[int, ...], *, memory_bytes: int, folder: Path | None) -> np.ndarray:
+    """An uint8 array in memory, or in a nameless file that the system removes with the process, however that ends."""
+    size = int(np.prod(shape))
+    if size <= memory_bytes:
+        return np.empty(shape, dtype=np.uint8)
+    where = folder or Path(tempfile.gettempdir())
+    try:
+        where.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=where) as file:
+            reserve(file.fileno(), size)
+            return np.memmap(file, dtype=np.uint8, mode="r+", shape=shape)
+    except OSError as error:
+        advice = "free some space, another folder, or a smaller --set input_size"
+        raise StorageError(f"keep {size:,} bytes of decoded images in {where}", error.strerror or str(error), advice) from error
+
+
+def reserve(descriptor: int, size: int) -> None:
+    """Claim the space now: a full disk is an error here, but would be a crash at some later write into the mapped memory."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    else:
+        os.truncate(descriptor, size)
