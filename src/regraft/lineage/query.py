@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 NAME = re.compile(r"\w[\w.\-]{0,98}")
 SHORTEST_PREFIX = 4
 SHOWN_SUGGESTIONS = 12
+DAMAGED = {"name": "", "parent": None, "created": "", "strategy": "damaged", "metrics": {}, "stored_bytes": 0}
 
 
 def check_name(name: str) -> None:
@@ -64,12 +65,7 @@ def log(store: Store) -> list[dict[str, Any]]:
         try:
             row = _row(store.read("generations", digest))
         except DamagedError as error:
-            row = {
-                **dict.fromkeys(("name", "parent", "strategy", "metrics", "stored_bytes")),
-                "created": "",
-                "digest": digest,
-                "damaged": error.found,
-            }
+            row = {**DAMAGED, "digest": digest, "damaged": error.found}
         rows.append({**row, "tags": tags[digest], "names": names[digest]})
     return sorted(rows, key=lambda row: (row["created"], row["digest"]), reverse=True)
 

@@ -1,0 +1,55 @@
+"""The worst errors themselves: images while they fit, texts, what they are and what they were called."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from regraft.report.markup import Html, el, join
+from regraft.report.numbers import clipped, count, number, percent
+from regraft.report.reading import Document, rows
+
+MOST_ERRORS = 48
+LONGEST_TEXT = 400
+IMAGE = re.compile(r"data:image/(png|jpeg|webp|gif);base64,[A-Za-z0-9+/=]+")
+
+
+def section(document: Document, image_bytes: int) -> Html | None:
+    """``image_bytes``: how much the embedded images may weigh together; the others are left out, and that is said."""
+    found = sorted(rows(document, "errors"), key=lambda row: -(number(row.get("probability")) or 0.0))
+    if not found:
+        return None
+    cards, left_out, spent = [], 0, 0
+    for row in found[:MOST_ERRORS]:
+        image = _image(row)
+        if image and spent + len(image) > image_bytes:
+            image, left_out = None, left_out + 1
+        spent += len(image or "")
+        cards.append(_card(row, image))
+    notes = ["The errors that the model was surest of come first: often they are wrong labels."]
+    if len(found) > MOST_ERRORS:
+        notes.append(f"{MOST_ERRORS} of {count(len(found))} are shown.")
+    if left_out:
+        notes.append(f"{left_out} images were left out to keep this page under 1 MB.")
+    kind = "errors pictures" if any(_image(row) for row in found[:MOST_ERRORS]) else "errors"
+    return join(el("p", " ".join(notes), class_="note"), el("div", cards, class_=kind))
+
+
+def _image(row: dict[str, Any]) -> str | None:
+    """The data URI of a picture; nothing else may stand in a page (an SVG could carry a script)."""
+    given = row.get("image")
+    return given if isinstance(given, str) and IMAGE.fullmatch(given) else None
+
+
+def _card(row: dict[str, Any], image: str | None) -> Html:
+    text = clipped(row.get("input", ""), LONGEST_TEXT)
+    pictured = isinstance(row.get("image"), str)
+    shown = el("img", src=image, alt=text, loading="lazy") if image else el("div", "not shown", class_="missing") if pictured else None
+    what = el("p", text, class_="file", title=text) if pictured else el("blockquote", text, dir="auto")
+    sure = el("span", percent(row.get("probability")), class_="sure") if number(row.get("probability")) is not None else None
+    answer = el(
+        "p",
+        el("span", "is ", el("b", clipped(row.get("label", "?"), 60))),
+        el("span", "called ", el("b", clipped(row.get("predicted", "?"), 60)), " ", sure),
+    )
+    return el("article", shown, what, answer)
