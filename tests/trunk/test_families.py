@@ -1,0 +1,175 @@
+"""Law 1 and what the cache builds on, for one small model of every family."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from trunk_hosts import HOSTS
+
+from regraft.errors import TrunkError
+from regraft.trunk.stage import Stage
+from regraft.trunk.trunk import Trunk
+
+
+@pytest.fixture(scope="module", params=sorted(HOSTS))
+def case(request):
+    build, batch = HOSTS[request.param]
+    torch.manual_seed(0)
+    host = build().eval()
+    before = {name: value.clone() for name, value in host.state_dict().items()}
+    rng = torch.get_rng_state()
+    trunk = Trunk.of(host)
+    assert torch.equal(rng, torch.get_rng_state()), "viewing draws no random number"
+    return host, trunk, batch(), before
+
+
+def test_stages_are_named_from_stem_over_blocks_to_neck(case):
+    _, trunk, _, _ = case
+    kinds = [name.partition(".")[0] for name in trunk.stage_names]
+    assert kinds == sorted(kinds, key=["stem", "blocks", "neck"].index)
+    assert kinds[0] == "stem"
+    assert "blocks" in kinds
+    assert len(set(trunk.stage_names)) == len(trunk.stage_names)
+
+
+def test_stages_and_own_head_cover_every_parameter_exactly_once(case):
+    host, trunk, _, _ = case
+    owners: dict[int, list[str]] = {}
+    for stage in trunk.stages:
+        for _, parameter in stage.named_parameters(host):
+            owners.setdefault(id(parameter), []).append(stage.name)
+    in_head = {id(p) for path in trunk.head_paths for p in host.get_submodule(path).parameters()}
+    assert all(len(stages) == 1 for stages in owners.values())
+    assert {id(p) for p in host.parameters()} == set(owners) | in_head
+    assert not [path for path in trunk.head_paths if host.get_submodule(path) is host]
+
+
+def test_viewing_changes_no_bit_and_leaves_no_hook(case):
+    host, trunk, batch, before = case
+    after = host.state_dict()
+    assert list(after) == list(before)
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in host.modules())
+    with torch.no_grad():
+        assert torch.equal(trunk.features(batch), trunk.features(batch))
+
+
+def test_every_stage_module_is_called_once_and_in_order(case):
+    host, trunk, batch, _ = case
+    paths = [path for stage in trunk.stages for path in stage.modules]
+    calls: list[str] = []
+    hooks = [
+        host.get_submodule(path).register_forward_pre_hook(lambda _m, args, kwargs, path=path: calls.append(path), with_kwargs=True)
+        for path in paths
+    ]
+    with torch.no_grad():
+        trunk.features(batch)
+    for hook in hooks:
+        hook.remove()
+    assert calls == paths
+
+
+def test_nothing_random_and_no_buffer_stands_outside_the_stages(case):
+    """What a frozen stage must hold still has to be inside it: dropout by eval mode, batch statistics by the digest."""
+    host, trunk, batch, _ = case
+    inside = {id(m) for stage in trunk.stages for part in stage.parts(host) for m in part.modules()}
+    inside |= {id(m) for path in trunk.head_paths for m in host.get_submodule(path).modules()}
+    called: list[str] = []
+    hooks = [
+        m.register_forward_pre_hook(lambda _m, _a, name=n: called.append(name)) for n, m in host.named_modules() if id(m) not in inside
+    ]
+    with torch.no_grad():
+        trunk.features(batch)
+    for hook in hooks:
+        hook.remove()
+    outside = [(name, host.get_submodule(name)) for name in called if name]
+    assert not [n for n, m in outside if isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0]
+    assert not [n for n, m in outside if list(m.buffers(recurse=False))]
+
+
+def test_features_are_of_the_stated_shape_and_reach_every_stage(case):
+    host, trunk, batch, _ = case
+    host.zero_grad()
+    features = trunk.features(batch)
+    expected = (2, trunk.width) if trunk.pooling == "none" else (2, batch["input_ids"].shape[1], trunk.width)
+    assert features.shape == expected
+    features.square().sum().backward()
+    for stage in trunk.stages:
+        assert any(p.grad is not None and p.grad.abs().sum() > 0 for _, p in stage.named_parameters(host)), stage.name
+    host.zero_grad(set_to_none=True)
+
+
+def test_features_do_not_depend_on_the_own_classifier(case):
+    host, trunk, batch, _ = case
+    with torch.no_grad():
+        whole = trunk.features(batch)
+        saved = {path: host.get_submodule(path) for path in trunk.head_paths}
+        for path in saved:
+            host.set_submodule(path, nn.Identity())
+        try:
+            emptied = trunk.features(batch)
+        finally:
+            for path, module in saved.items():
+                host.set_submodule(path, module)
+    assert torch.equal(whole, emptied)
+
+
+def test_the_number_of_families_tried_is_the_number_registered():
+    from regraft.trunk.families import BUILT_IN
+
+    built_in = {file for files in BUILT_IN.values() for file in files}
+    seen = {_family(name) for name in HOSTS}
+    assert seen == {"timm" if file == "timm_models" else file for file in built_in}
+
+
+def _family(name: str) -> str:
+    build, _ = HOSTS[name]
+    return Trunk.of(build()).family
+
+
+class TestExplicitStages:
+    def host(self) -> nn.Module:
+        return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 6), nn.Linear(6, 3))
+
+    def test_a_stage_may_be_a_path_a_pair_or_a_stage(self):
+        trunk = Trunk.of(self.host(), stages=["0", ("rest", ["1", "2"]), Stage("top", ("3",))])
+        assert trunk.stage_names == ("0", "rest", "top")
+        assert trunk.width == 3
+        assert trunk.features({"input": torch.zeros(5, 4)}).shape == (5, 3)
+
+    def test_own_head_is_left_out_of_the_features(self):
+        host = self.host()
+        trunk = Trunk.of(host, stages=["0", "2"], head_paths=["3"])
+        batch = {"input": torch.randn(5, 4)}
+        features = trunk.features(batch)
+        assert features.shape == (5, 6)
+        assert trunk.width == 6
+        assert torch.equal(host[3](features), host(batch["input"]))
+
+    def test_unknown_path_names_the_nearest(self):
+        host = nn.ModuleDict({"encoder": nn.Linear(2, 2)})
+        with pytest.raises(TrunkError, match=r"stage module 'encodr'(.|\n)*did you mean 'encoder'"):
+            Trunk.of(host, stages=["encodr"])
+
+    def test_uncovered_parameters_are_named(self):
+        with pytest.raises(TrunkError, match=r"no stage holds 2\.weight"):
+            Trunk.of(self.host(), stages=["0"])
+
+    def test_a_module_in_two_stages_is_refused(self):
+        with pytest.raises(TrunkError, match=r"stands in 'a' and in 'b'"):
+            Trunk.of(self.host(), stages=[("a", ["0", "2"]), ("b", ["2", "3"])])
+
+    def test_no_width_to_be_found_asks_for_it(self):
+        with pytest.raises(TrunkError, match=r"does not say the width(.|\n)*width=\.\.\."):
+            Trunk.of(nn.Sequential(nn.ReLU()), stages=["0"])
+
+
+def test_unknown_module_names_its_class_and_children():
+    class Mine(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.top = nn.Linear(2, 2), nn.ReLU()
+
+    with pytest.raises(TrunkError, match=r"Mine as stages\nfound: .*body \(Linear\), top \(ReLU\)\ntry: .*stages=\['body', 'top'\]"):
+        Trunk.of(Mine())
