@@ -1,0 +1,87 @@
+"""From a job to a plan: advice where the person gave none, their settings on top, checks, and the forecast of what it will cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from regraft.advise.facts import Facts
+from regraft.advise.probe import ProbeResult
+from regraft.advise.strategy import Advice, choose
+from regraft.plan import cost
+from regraft.plan.check import check
+from regraft.plan.plan import Plan
+from regraft.plan.settings import Settings
+from regraft.plan.strategy import Strategy, parse
+from regraft.trunk.machine import Machine
+from regraft.tune.job import Job, facts_of
+
+FIND = "find"
+
+
+def decide(job: Job, machine: Machine, *, strategy: Strategy | None = None, probe: ProbeResult | None = None, reasons: tuple[str, ...] = ()) -> Plan:
+    """The plan for ``job``, checked, with its forecast. ``reasons``: sentences that come first (why this model)."""
+    given = dict(job.request.settings)
+    if strategy is None and job.request.strategy:
+        strategy = parse(job.request.strategy)
+    advice = choose(data_facts(job, machine), job.outline, probe=probe, strategy=strategy, seed=int(given.get("seed", 0)))
+    settings = merged(advice.settings, given)
+    strategy = strategy or parse(advice.strategy)
+    plan = Plan(
+        task=job.dataset.task,
+        model=job.reference,
+        strategy=strategy.text,
+        stages=(*job.outline.stage_names, "head"),
+        phases=strategy(job.outline),
+        settings=settings,
+        reasons=(*reasons, *told(advice, given)),
+        data=facts_of(job),
+    )
+    return forecast(replace(plan, warnings=check(plan, job.outline)), job, machine)
+
+
+def data_facts(job: Job, machine: Machine) -> Facts:
+    train = job.encoded("train")
+    return Facts.of(
+        train.targets, job.num_classes, kind=job.dataset.kind, mean_length=mean_length(job),
+        macs_per_s=machine.gflops * 1e9 / 2, has_valid="valid" in job.dataset.given_splits,
+    )  # fmt: skip
+
+
+def mean_length(job: Job) -> float:
+    lengths = job.encoded("train").lengths
+    return 0.0 if lengths is None else float(np.mean(lengths))
+
+
+def merged(advised: Settings, given: Mapping[str, Any]) -> Settings:
+    """The advised settings with the given ones over them. ``lr`` "find" keeps the advised rate until the range test has run."""
+    over = {name: value for name, value in given.items() if not (name == "lr" and value == FIND)}
+    return Settings.from_json({**advised.json(), **over})
+
+
+def told(advice: Advice, given: Mapping[str, Any]) -> tuple[str, ...]:
+    """The reasons, with those for settings that the person set left out, and what was set said instead."""
+    kept = tuple(reason for reason in advice.reasons if not any(_is_about(reason, name) for name in given))
+    chosen = ", ".join(f"{name}={value}" for name, value in given.items())
+    return (*kept, f"as asked: {chosen}") if chosen else kept
+
+
+def _is_about(reason: str, name: str) -> bool:
+    words = {"lr": "lr ", "label_smoothing": "label smoothing", "batch_norm": "batch norm", "augment": "augmentation", "refit": "refit"}
+    return reason.startswith(words.get(name, "\0"))
+
+
+def forecast(plan: Plan, job: Job, machine: Machine) -> Plan:
+    """The plan with what it will cost: the counting rule of the cost room, at the speed that this machine was measured to have."""
+    valid = job.dataset.splits.get("valid")
+    facts = cost.Facts(
+        num_train=len(job.dataset.splits["train"]),
+        num_valid=len(valid) if valid else 0,
+        num_classes=job.num_classes,
+        mean_length=mean_length(job),
+        gflops=machine.gflops,
+    )
+    return replace(plan, cost=cost.forecast(plan, job.outline, facts))

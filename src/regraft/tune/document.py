@@ -1,0 +1,108 @@
+"""The documents of a run: what ``tune`` prints, and what the report page draws. Plain JSON, assembled and nothing else."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regraft.plan import explain
+from regraft.plan.plan import Plan
+from regraft.tasks import Task
+from regraft.train.history import History
+from regraft.tune import evidence
+from regraft.tune.job import Job
+
+SCHEMA = 1
+THUMBNAIL = 96
+STEPS_SHOWN = 400
+
+
+def tune_document(generation: Mapping[str, Any], plan: Plan, job: Job, *, report: str) -> dict[str, Any]:
+    """The ``tune`` document of DESIGN 4. ``generation``: the manifest as stored."""
+    return {
+        "schema": SCHEMA,
+        "generation": generation["name"],
+        "name": generation["name"],
+        "digest": generation["digest"],
+        "parent": generation["parent"],
+        "task": plan.task,
+        "model": plan.model,
+        "strategy": plan.strategy,
+        "plan": explain.document(plan, job.outline),
+        "metrics": generation["metrics"],
+        "cost": generation["cost"],
+        "report": report,
+        "warnings": generation["warnings"],
+    }
+
+
+def report_document(
+    tune: Mapping[str, Any], plan: Plan, job: Job, history: History, *, evaluation: Mapping[str, Any], errors: list[dict[str, Any]],
+    command: str, manifest: Mapping[str, Any],
+) -> dict[str, Any]:  # fmt: skip
+    """Everything that the page and the model card draw."""
+    return {
+        **tune,
+        "command": command,
+        "created": manifest["created"],
+        "reasons": list(plan.reasons),
+        "data": {**plan.data, "splits": {name: {"classes": job.dataset.counts(name), "num_examples": len(s)} for name, s in job.dataset.splits.items()}},
+        "per_class": evaluation["per_class"],
+        "confusion": evaluation["confusion"],
+        "calibration": evaluation["calibration"],
+        "history": curves(history),
+        "errors": errors,
+        "forecast": plan.cost,
+        "drift": history.drift,
+        "events": history.events,
+        "environment": manifest["environment"],
+    }
+
+
+def curves(history: History) -> list[dict[str, Any]]:
+    """Steps and epochs in order, thinned to what a curve can show; ``step`` counts through all phases."""
+    starts = np.concatenate([[0], np.cumsum([phase.steps for phase in history.phases])])
+    names = [phase.name for phase in history.phases]
+    every = max(1, len(history.steps) // STEPS_SHOWN)
+    rows = [
+        {"step": int(starts[r.phase]) + r.step, "epoch": r.epoch, "phase": names[r.phase], "loss": r.loss, "lr": r.lr}
+        for i, r in enumerate(history.steps)
+        if i % every == 0 or i == len(history.steps) - 1
+    ]
+    rows += [{"step": int(starts[e.phase]) + e.step, "epoch": float(e.epoch), "phase": names[e.phase], "valid": e.valid} for e in history.epochs if e.valid]
+    return sorted(rows, key=lambda row: row["step"])
+
+
+def errors_shown(task: Task, scores: NDArray[np.float32], split: Any, classes: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The surest errors with their texts, or with small pictures."""
+    probabilities = task.probabilities(scores)
+    rows = evidence.worst(task, scores, split.targets)
+    inputs = [split.inputs[row] for row in rows] if len(rows) else []
+    return [
+        {
+            "input": Path(given).name if task.kind == "image" else given,
+            "image": thumbnail(Path(given)) if task.kind == "image" else None,
+            "label": classes[int(split.targets[row])],
+            "predicted": classes[int(probabilities[row].argmax())],
+            "probability": float(probabilities[row].max()),
+        }
+        for row, given in zip(rows, inputs, strict=True)
+    ]
+
+
+def thumbnail(path: Path) -> str:
+    """A small JPEG as a data URI."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        small = image.convert("RGB")
+        small.thumbnail((THUMBNAIL, THUMBNAIL))
+        buffer = io.BytesIO()
+        small.save(buffer, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

