@@ -8,6 +8,8 @@
     |   +-- LineageError         2  a name or digest that the store does not hold
     +-- PreflightError           1  a check before training failed
     +-- TrainingDiverged         1  the loss stayed non-finite after every recovery
+    +-- OutOfMemory              1  not even a single example fits
+    +-- Interrupted              1  a person or the system asked the run to stop; it was saved and can be resumed
     +-- DamagedError             1  stored bytes do not match their digest
     +-- StorageError             1  disk full, store not writable
     +-- GateRefused              3  a gate said no (retention, merge)
@@ -57,6 +59,12 @@ class PreflightError(RegraftError): ...
 
 
 class TrainingDiverged(RegraftError, ArithmeticError): ...
+
+
+class OutOfMemory(RegraftError, MemoryError): ...
+
+
+class Interrupted(RegraftError): ...
 
 
 class DamagedError(RegraftError): ...

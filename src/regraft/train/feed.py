@@ -1,0 +1,136 @@
+"""Where a step's inputs come from. Live: encoded, augmented, prepared, through the whole network. Cached: what entered the boundary
+stage is read, and only what lies above it runs. The loop sees ``parts`` and ``logits`` and does not know which it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from regraft.data.encode import Encoded, prepare
+from regraft.train.objectives import as_probabilities
+from regraft.trunk.network import Network
+
+Rows = NDArray[np.integer]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Part:
+    """Examples that go through the network at once. ``targets``: indices (B,) or, where examples were mixed, probabilities (B, k)."""
+
+    inputs: dict[str, Tensor]
+    targets: Tensor
+    entries: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Feed(Protocol):
+    @property
+    def is_cached(self) -> bool: ...
+
+    def parts(self, rows: Rows, *, size: int, seed: int, epoch: int) -> list[Part]:
+        """``rows`` in parts of at most ``size``, on the device. Called from a background thread; draws only from ``seed``."""
+
+    def logits(self, part: Part) -> Tensor: ...
+
+    def pooled(self, part: Part) -> Tensor:
+        """What the head's linear layer reads: (B, width)."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LiveFeed:
+    """``augmentation``: of the training split; ``None`` elsewhere. It works on the whole batch before that is cut into parts, so that
+    the parts together are the batch, however small they have to be."""
+
+    network: Network
+    encoded: Encoded
+    device: torch.device
+    augmentation: Any = None
+    is_cached = False
+
+    def parts(self, rows: Rows, *, size: int, seed: int, epoch: int) -> list[Part]:
+        inputs, targets = self.encoded.batch(rows), torch.from_numpy(self.encoded.targets[rows])
+        if self.augmentation is not None:
+            inputs, targets = self._augmented(inputs, targets, torch.Generator().manual_seed(seed))
+        return [
+            Part(self._prepared(trim({name: tensor[cut] for name, tensor in inputs.items()})), targets[cut].to(self.device))
+            for cut in cuts(len(rows), size)
+        ]
+
+    def logits(self, part: Part) -> Tensor:
+        logits: Tensor = self.network(part.inputs)
+        return logits
+
+    def pooled(self, part: Part) -> Tensor:
+        return pool(self.network, part)
+
+    def _prepared(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        return prepare(inputs, self.network.trunk.input, device=self.device)
+
+    def _augmented(self, inputs: dict[str, Tensor], targets: Tensor, generator: torch.Generator) -> tuple[dict[str, Tensor], Tensor]:
+        inputs = self.augmentation.apply(inputs, generator, size=self.network.trunk.input.size)
+        if not self.augmentation.mixes:
+            return inputs, targets
+        num_classes = int(self.network.head.linear.out_features)  # type: ignore[union-attr, arg-type]
+        mixed: tuple[dict[str, Tensor], Tensor] = self.augmentation.mix(inputs, as_probabilities(targets, num_classes), generator)
+        return mixed
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CachedFeed:
+    """``views``: entries of the split, one set for each augmented view (one where nothing is random); epoch e reads view e mod K."""
+
+    boundary: Any
+    views: Sequence[Any]
+    encoded: Encoded
+    device: torch.device
+    is_cached = True
+
+    def parts(self, rows: Rows, *, size: int, seed: int, epoch: int) -> list[Part]:
+        entries = self.views[epoch % len(self.views)]
+        spec = self.boundary.network.trunk.input
+        found = []
+        for cut in cuts(len(rows), size):
+            inputs = prepare(self.encoded.batch(rows[cut]), spec, device=self.device)
+            read = {name: tensor.to(self.device, non_blocking=True) for name, tensor in entries.batch(rows[cut]).items()}
+            found.append(Part(inputs, torch.from_numpy(self.encoded.targets[rows[cut]]).to(self.device), read))
+        return found
+
+    def logits(self, part: Part) -> Tensor:
+        logits: Tensor = self.boundary.resume(part.entries, part.inputs)
+        return logits
+
+    def pooled(self, part: Part) -> Tensor:
+        kept = part.entries.get("pooled")
+        return pool(self.boundary.network, part) if kept is None else kept
+
+
+def pool(network: Network, part: Part) -> Tensor:
+    pooled: Tensor = network.head.pool(network.trunk.features(part.inputs), part.inputs.get("attention_mask"))  # type: ignore[operator]
+    return pooled
+
+
+def cuts(n: int, size: int) -> Iterator[slice]:
+    """0 .. n in as few pieces of at most ``size`` as there can be, of nearly equal length: no piece of one example at the end,
+    which batch-norm could not take."""
+    pieces = -(-n // size)
+    bounds = [round(n * piece / pieces) for piece in range(pieces + 1)]
+    return (slice(low, high) for low, high in pairwise(bounds))
+
+
+def trim(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Text without the columns in which every row is padding."""
+    mask = inputs.get("attention_mask")
+    if mask is None or "input_ids" not in inputs:
+        return inputs
+    used = mask.any(0).nonzero()
+    if not len(used) or (len(used) == mask.shape[1]):
+        return inputs
+    low, high = int(used[0]), int(used[-1]) + 1
+    return {name: tensor[:, low:high] if tensor.shape[:2] == mask.shape else tensor for name, tensor in inputs.items()}

@@ -1,0 +1,172 @@
+"""``fit``: a network, a plan, a task and data in; the network trained, and the history of it, out.
+
+preflight -> for each phase: transition -> feeds -> closed form, or the loop -> best weights -> next phase -> drift
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from regraft.data.encode import Encoded
+from regraft.errors import PlanError
+from regraft.plan.plan import Plan
+from regraft.train import closed_form, preflight
+from regraft.train.checkpoint import BEST, GOOD, LAST, Checkpoints
+from regraft.train.course import Course
+from regraft.train.drift import Drift
+from regraft.train.history import EpochRecord, History, Observer, PhaseStart, Silent
+from regraft.train.interrupt import StopRequest, listening
+from regraft.train.loop import Loop
+from regraft.train.run import Run
+from regraft.train.source import Source
+from regraft.train.validation import is_better, validate
+from regraft.trunk.network import Network
+
+
+def fit(
+    network: Network,
+    plan: Plan,
+    task: Any,
+    data: Mapping[str, Encoded | None],
+    *,
+    folder: Path,
+    cache: Any = None,
+    observer: Observer | None = None,
+    resume: bool = False,
+) -> History:
+    """Train ``network`` in place as ``plan`` says.
+
+    ``data``: ``{"train": Encoded, "valid": Encoded or None}``. ``folder``: for checkpoints, made if need be. ``resume``: go on from the
+    furthest checkpoint there, if any; on a CPU the weights end bit-identical to those of a run that was never stopped.
+    Raises ``PreflightError``, ``TrainingDiverged``, ``OutOfMemory``, ``Interrupted`` (saved, can be resumed).
+    """
+    train, valid = data["train"], data.get("valid")
+    if train is None or not len(train):
+        raise PlanError("train", "the training split is empty", "data with at least one example to learn from")
+    folder.mkdir(parents=True, exist_ok=True)
+    run = Run.of(network, plan, task)
+    with listening() as stop, torch.random.fork_rng(devices=[run.device] if run.device.type == "cuda" else []):
+        checkpoints = Checkpoints(folder, {"plan": plan.digest, "data": train.fingerprint}, writes=run.ranks.is_first)
+        fitting = _Fitting(run, train, valid, checkpoints=checkpoints, source=Source(run, train, valid, cache), stop=stop,
+                           observer=observer or Silent())  # fmt: skip
+        return fitting.go(resume=resume)
+
+
+class _Fitting:
+    """The phases of one run, one after the other."""
+
+    def __init__(
+        self,
+        run: Run,
+        train: Encoded,
+        valid: Encoded | None,
+        *,
+        checkpoints: Checkpoints,
+        source: Source,
+        stop: StopRequest,
+        observer: Observer,
+    ) -> None:
+        self.run, self.train, self.valid = run, train, valid
+        self.checkpoints, self.source, self.stop, self.observer = checkpoints, source, stop, observer
+        self.drift = Drift(run.network, run.plan, checkpoints.folder)
+
+    def go(self, *, resume: bool) -> History:
+        run = self.run
+        state = self.checkpoints.latest() if resume else None
+        if state is None:
+            self._begin()
+        else:
+            self._replay(state)
+        while run.phase < len(run.plan.phases):
+            if state is None:
+                self._enter()
+            state = None
+            self._phase()
+            run.phase, run.step = run.phase + 1, 0
+        self.checkpoints.save(LAST, run.state())
+        return self._finish()
+
+    def _begin(self) -> None:
+        run = self.run
+        self.checkpoints.clear()
+        preflight.check(run.network, run.plan, run.task, {"train": self.train})
+        run.history.preflight_s = run.seconds
+        if run.ranks.is_first:
+            self.drift.save_start()
+
+    def _replay(self, state: dict[str, Any]) -> None:
+        """Build again what stood in the network when ``state`` was written, then fill in its values."""
+        _, phase, _ = state["position"]
+        for index in range(min(phase, len(self.run.plan.phases) - 1) + 1):
+            self.run.phase = index
+            self.run.enter(self._course().steps)
+        self.run.load(state)
+
+    def _course(self) -> Course:
+        return Course.of(self.run.plan, self.run.phase, self.train)
+
+    def _enter(self) -> None:
+        """Begin a phase where the one before ended. Its start is a good state, and counts as its best until an epoch is better."""
+        run, course = self.run, self._course()
+        run.stale = 0
+        run.enter(course.steps)
+        self.checkpoints.save(GOOD, run.state())
+        if run.settings.patience and run.best is not None:
+            self.checkpoints.save(BEST, {"tensors": run.averaged_tensors()})
+
+    def _phase(self) -> None:
+        run, course = self.run, self._course()
+        feed, valid_feed = self.source.feeds(course)
+        start = PhaseStart(
+            index=run.phase,
+            name=run.present.name,
+            solver=run.present.solver,
+            steps=course.steps,
+            epochs=course.steps / course.steps_per_epoch,
+            boundary=run.present.boundary,
+            cached=feed.is_cached,
+            trainable_parameters=sum(p.numel() for p in run.parameters),
+        )
+        if run.step == 0:
+            run.history.phases.append(start)
+        self.observer.on_phase(start)
+        valid = (valid_feed, self.valid) if valid_feed is not None and self.valid is not None else None
+        if run.present.solver == "closed_form":
+            return self._solve(feed, valid)
+        loop = Loop(run=run, course=course, feed=feed, valid=valid, checkpoints=self.checkpoints, observer=self.observer, stop=self.stop)
+        loop.execute()
+        return self._settle()
+
+    def _solve(self, feed: Any, valid: Any) -> None:
+        run = self.run
+        closed_form.solve(run, feed, self.train)
+        values = validate(run, *valid) if valid else {}
+        record = EpochRecord(phase=run.phase, epoch=1, step=0, loss=None, valid=values, seconds=run.seconds)
+        run.history.epochs.append(record)
+        if values and is_better(values[run.task.headline], run.best, run.task.headline):
+            run.best = values[run.task.headline]
+            run.history.best = {"phase": run.phase, "epoch": 1, "value": run.best}
+        self.observer.on_epoch(record)
+
+    def _settle(self) -> None:
+        """The weights that the phase is left with: those of its best epoch where patience watched, else the averages, else the last."""
+        run = self.run
+        if run.settings.patience and run.best is not None:
+            run.ranks.wait()
+            run.load_tensors(self.checkpoints.load(BEST)["tensors"])
+        elif run.ema is not None:
+            run.ema.swap()
+        run.ema = None
+
+    def _finish(self) -> History:
+        history, run = self.run.history, self.run
+        history.headline, history.train_s = run.task.headline, run.seconds - history.preflight_s
+        history.precision, history.device = run.precision.format, str(run.device)
+        history.drift = self.drift.measure()
+        history.edits = [record.json() for record in run.standing.records.values()]
+        run.network.eval()
+        return history

@@ -1,0 +1,51 @@
+"""One optimiser step: gradients of the whole effective batch, clipping, update. The loop, preflight and range test share it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from regraft.train.feed import Feed, Part
+from regraft.train.objectives import share_of_loss
+from regraft.train.run import Run
+from regraft.train.seeding import seed_of, seed_torch
+
+
+def gradients(run: Run, feed: Feed, parts: Sequence[Part], *, count: float) -> Tensor:
+    """Leave the gradient of the mean loss over ``count`` examples in the parameters; returns that loss, still on the device.
+
+    Dropout draws from the seed of the step's place, whatever was drawn before.
+    """
+    seed_torch(seed_of(run.settings.seed, run.phase, run.step), run.device)
+    total = torch.zeros((), device=run.device)
+    for part in parts:
+        with run.precision.autocast():
+            logits = feed.logits(part)
+        loss = share_of_loss(run.task, logits, part.targets, count=count, label_smoothing=run.settings.label_smoothing)
+        run.precision.backward(loss)
+        total += loss.detach()
+    run.ranks.add_gradients(run.parameters)
+    return total
+
+
+def clip(run: Run) -> Tensor | None:
+    """Bring the gradient's norm down to the plan's limit. Returns the norm before, ``None`` where there is no limit, or where
+    an infinite one is not a fault: the fp16 scaler finds its scale by trying, and leaves such a step out itself."""
+    if not run.settings.clip or run.optimizer is None:
+        return None
+    run.precision.unscale(run.optimizer)
+    norm = nn.utils.clip_grad_norm_(run.parameters, run.settings.clip)
+    return None if run.precision.scaler else norm
+
+
+def update(run: Run, lr: float) -> None:
+    """Move the parameters at rate ``lr`` times the scale of their cell, and forget the gradients."""
+    assert run.optimizer is not None
+    for group in run.optimizer.param_groups:
+        group["lr"] = lr * group["lr_scale"]
+    run.precision.update(run.optimizer)
+    run.optimizer.zero_grad(set_to_none=True)
+    if run.ema is not None:
+        run.ema.update()

@@ -1,0 +1,59 @@
+"""How good the network is on the valid split, during training: point values, without intervals, and quickly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from regraft.data.batching import evaluation_batches
+from regraft.data.encode import Encoded
+from regraft.evaluate import predict
+from regraft.evaluate.metrics import STATISTICS, Answers
+from regraft.spec import LOWER_IS_BETTER
+from regraft.train.ahead import ahead
+from regraft.train.feed import Feed, Part
+from regraft.train.run import Run
+from regraft.train.transition import set_modes
+
+
+def validate(run: Run, feed: Feed, encoded: Encoded) -> dict[str, float]:
+    """The task's headline and the log loss of the present weights (their average, where the run keeps one)."""
+    run.network.eval()
+    if run.ema is not None:
+        run.ema.swap()
+    try:
+        logits = logits_of(run, feed, encoded)
+    finally:
+        if run.ema is not None:
+            run.ema.swap()
+        set_modes(run.network, run.present.cells, run.settings.batch_norm)
+    probabilities = np.asarray(run.task.probabilities(logits))
+    answers = Answers.of(probabilities, encoded.targets, [str(index) for index in range(probabilities.shape[1])])
+    every = np.arange(len(encoded))[None, :]
+    return {name: float(STATISTICS[name](answers)(every)[0]) for name in dict.fromkeys((run.task.headline, "log_loss"))}
+
+
+def logits_of(run: Run, feed: Feed, encoded: Encoded) -> NDArray[np.float32]:
+    """(n, k), in the order of the split."""
+
+    def forward(part: Part) -> Tensor:
+        with run.precision.autocast():
+            return feed.logits(part)
+
+    return predict.logits(forward, parts_of(feed, encoded, run.micro_batch))  # type: ignore[arg-type]
+
+
+def parts_of(feed: Feed, encoded: Encoded, size: int) -> Iterator[tuple[NDArray[np.integer], Part]]:
+    """Every row of a split once: (rows, part)."""
+    batches = evaluation_batches(len(encoded), size, lengths=encoded.lengths)
+    parts = ahead(lambda index: feed.parts(batches[index], size=len(batches[index]), seed=0, epoch=0)[0], 0, len(batches))
+    return zip(batches, parts, strict=True)
+
+
+def is_better(value: float, best: float | None, headline: str) -> bool:
+    if best is None:
+        return True
+    return value < best if headline in LOWER_IS_BETTER else value > best
