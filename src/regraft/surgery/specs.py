@@ -6,9 +6,10 @@ An edit's JSON is ``{"kind": "lora", ...its fields}``.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from regraft.errors import RequestError, suggest
+from regraft.surgery.placement import adapter_paths
 
 LoraVariant = Literal["plain", "rslora", "dora", "pissa", "ia3"]
 Placement = Literal["houlsby", "pfeiffer"]
@@ -29,6 +30,18 @@ class Lora:
     dropout: float = 0.0
     kind = "lora"
 
+    def __post_init__(self) -> None:
+        _within("lora", "variant", self.variant, self.variant in get_args(LoraVariant), f"one of {', '.join(get_args(LoraVariant))}")
+        _within("lora", "rank", self.rank, self.rank >= 1, "1 or more")
+        _within("lora", "alpha", self.alpha, self.alpha > 0, "above 0")
+        _within("lora", "dropout", self.dropout, 0 <= self.dropout < 1, "from 0 to below 1")
+
+    @property
+    def label(self) -> str:
+        """How a cell of the grid names it: ``lora r8``, ``dora r8``, ``ia3``."""
+        name = {"plain": "lora"}.get(self.variant, self.variant)
+        return name if self.variant == "ia3" else f"{name} r{self.rank}"
+
     def added_parameters(self, linears: tuple[tuple[str, int, int], ...]) -> int:
         """Trainable numbers that this edit adds to layers given as (path, in features, out features)."""
         if self.variant == "ia3":
@@ -46,9 +59,27 @@ class Adapter:
     placement: Placement = "pfeiffer"
     kind = "adapter"
 
+    def __post_init__(self) -> None:
+        _within("adapter", "placement", self.placement, self.placement in get_args(Placement), f"one of {', '.join(get_args(Placement))}")
+        _within("adapter", "width", self.width, self.width >= 1, "1 or more")
+
+    @property
+    def label(self) -> str:
+        return f"adapter w{self.width}"
+
+    def added_parameters(self, linears: tuple[tuple[str, int, int], ...]) -> int:
+        """As for ``Lora``. A stage that is no transformer block gets one adapter, behind its last layer."""
+        chosen = set(adapter_paths([path for path, _, _ in linears], self.placement)) or {path for path, _, _ in linears[-1:]}
+        return sum(2 * out * self.width + self.width + out for path, _, out in linears if path in chosen)
+
 
 Edit = Lora | Adapter
 KINDS: dict[str, type] = {"lora": Lora, "adapter": Adapter}
+
+
+def _within(kind: str, key: str, value: object, holds: bool, wanted: str) -> None:
+    if not holds:
+        raise RequestError(f"{kind}({key}={value})", f"{key} is {wanted}", f"{kind}({key}=...)")
 
 
 def edit_json(edit: Edit | None) -> dict[str, Any] | None:

@@ -25,9 +25,7 @@ def linear_layers(host: nn.Module, stages: Sequence[Stage]) -> tuple[tuple[Layer
     linear = [tuple(_linear(path, module) for path, module in leaves if _is_linear(module)) for leaves in found]
     if any(linear):
         return tuple(linear)
-    return tuple(
-        tuple(_convolution(path, m) for path, m in leaves if isinstance(m, nn.Conv2d) and m.groups == 1) for leaves in found
-    )
+    return tuple(tuple(_convolution(path, m) for path, m in leaves if isinstance(m, nn.Conv2d) and m.groups == 1) for leaves in found)
 
 
 def _walk_stage(host: nn.Module, stage: Stage) -> Iterator[tuple[str, nn.Module]]:

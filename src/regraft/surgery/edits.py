@@ -1,0 +1,137 @@
+"""Edits: recorded, reversible changes of a network's stages.
+
+    record = apply(network, index, Lora(rank=8))      identity at first
+    undo(network, record)                             the same modules, the same bytes
+    merge(network, record)                            folded into the base weights, where the edit is linear
+    rebuild(network, records)                         the same modules on a fresh host, ready for ``load_state_dict``
+
+A kind of edit is a frozen spec and three functions; others come in through the entry point group ``regraft.edits``. One stage
+carries one edit, as one cell of the grid holds one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from regraft.errors import TrunkError, suggest
+from regraft.surgery import adapter, lora
+from regraft.surgery.sites import Site, is_edited, uncover
+from regraft.surgery.specs import Edit, edit_from_json, edit_json
+from regraft.trunk.network import Network
+from regraft.trunk.trunk import check_cover
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a kind of edit is done.
+
+    ``find(network, index, edit)``: the sites in that stage, an error where there are none.
+    ``install(network, sites, edit)``: stands modules there that keep what they stand over as ``base_layer``.
+    ``fold(network, sites)``: folds the edit into the base layers and leaves those; ``None`` where that cannot be done.
+    """
+
+    find: Callable[[Network, int, Any], tuple[Site, ...]]
+    install: Callable[[Network, Sequence[Site], Any], None]
+    fold: Callable[[Network, Sequence[Site]], None] | None = None
+
+
+REGISTRY: dict[str, Kind] = {
+    "lora": Kind(lora.find, lora.install, lora.fold),
+    "adapter": Kind(adapter.find, adapter.install),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EditRecord:
+    """What was done to one stage. ``parameters``: state-dict names of those that the edit brought, all of them trainable."""
+
+    stage: str
+    edit: Edit
+    sites: tuple[Site, ...]
+    parameters: tuple[str, ...]
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "stage": self.stage,
+            "edit": edit_json(self.edit),
+            "sites": [site.json() for site in self.sites],
+            "parameters": list(self.parameters),
+        }
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> EditRecord:
+        edit = edit_from_json(document["edit"])
+        if edit is None:
+            raise TrunkError(
+                "an edit's record", f"that of {document['stage']} names no edit", "read the record from the generation's manifest"
+            )
+        return cls(document["stage"], edit, tuple(Site(**site) for site in document["sites"]), tuple(document["parameters"]))
+
+
+def apply(network: Network, index: int, edit: Edit) -> EditRecord:
+    """Stand ``edit`` in stage ``index``. The host stays the same object; a failure leaves it as it was.
+
+    Random factors come from torch's global generator: seed it first. ``requires_grad`` of what was there stays as it was.
+    """
+    if not 0 <= index < len(network.trunk.stages):
+        raise TrunkError(f"{edit.label} in stage {index}", f"edits stand in the trunk's stages, 0 to {len(network.trunk.stages) - 1}",
+                         "choose one of them; the head trains as it is")  # fmt: skip
+    stage = network.trunk.stages[index]
+    if any(is_edited(network.host, path) for path in stage.modules):
+        raise TrunkError(f"{edit.label} in {stage.name}", f"{stage.name} carries an edit already", "merge or undo that one first")
+    kind = _kind(edit.kind)
+    sites = kind.find(network, index, edit)
+    before = {id(parameter) for parameter in network.parameters()}
+    kind.install(network, sites, edit)
+    check_cover(network.trunk)
+    added = tuple(name for name, parameter in network.stage_parameters(index) if id(parameter) not in before)
+    return EditRecord(stage.name, edit, sites, added)
+
+
+def undo(network: Network, record: EditRecord) -> None:
+    """Take the edit off: the same module objects are back in their places. Training of the base weights is not undone."""
+    _check_stands(network, record, "undo")
+    for site in record.sites:
+        uncover(network.host, site.path)
+
+
+def merge(network: Network, record: EditRecord) -> None:
+    """Fold the edit into the base weights; the stage computes the same within 1e-5 (fp32) and is plain again."""
+    fold = _kind(record.edit.kind).fold
+    if fold is None:
+        raise TrunkError(f"merge {record.edit.label} in {record.stage}", "it is not linear, so no base weight can take it up",
+                         "keep it where it stands, or undo it")  # fmt: skip
+    _check_stands(network, record, "merge")
+    fold(network, record.sites)
+
+
+def rebuild(network: Network, records: Iterable[EditRecord]) -> None:
+    """Stand the recorded edits in a network of the same architecture. Their values come with ``load_state_dict``."""
+    for record in records:
+        if record.stage not in network.trunk.stage_names:
+            raise TrunkError(f"rebuild {record.edit.label} in {record.stage}", "the model has no such stage",
+                             suggest(record.stage, network.trunk.stage_names))  # fmt: skip
+        _kind(record.edit.kind).install(network, record.sites, record.edit)
+
+
+@cache
+def _installed() -> dict[str, Kind]:
+    return {point.name: point.load() for point in entry_points(group="regraft.edits") if point.name not in REGISTRY}
+
+
+def _kind(name: str) -> Kind:
+    known = REGISTRY if name in REGISTRY else {**REGISTRY, **_installed()}
+    if name not in known:
+        raise TrunkError(f"an edit of kind {name!r}", "no such kind is registered", suggest(name, known))
+    return known[name]
+
+
+def _check_stands(network: Network, record: EditRecord, verb: str) -> None:
+    missing = [site.path for site in record.sites if not is_edited(network.host, site.path)]
+    if missing:
+        raise TrunkError(f"{verb} {record.edit.label} in {record.stage}", f"no edit stands at {missing[0]}",
+                         "it was undone or merged before")  # fmt: skip
