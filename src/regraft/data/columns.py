@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from regraft.data.names import IMAGE_ENDINGS, SPLIT_OF
+from regraft.data.names import AUDIO_ENDINGS, IMAGE_ENDINGS, SPLIT_OF
 from regraft.errors import DataError, suggest
 
 TEXT_NAMES = (
@@ -28,19 +28,23 @@ TARGET_NAMES = (
 )  # fmt: skip
 SPLIT_NAMES = ("split", "subset", "partition", "set", "fold", "划分")
 LONG_TEXT = 12  # characters on average: a label is seldom longer, a text seldom shorter
+MANY_COLUMNS = 12
 Rows = Mapping[str, Sequence[str | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a sample of a column shows: how many values are there, how many differ, their mean length, the shares that are numbers and image paths."""
+    """What a sample of a column shows: how many values there are, how many differ, their mean length in characters, and the shares that are
+    numbers, more than one word (or not in Latin letters), paths of images, paths of sounds."""
 
     name: str
     num_values: int
     num_distinct: int
     mean_length: float
     number_share: float
+    words_share: float
     image_share: float
+    audio_share: float
 
     @classmethod
     def of(cls, name: str, values: Sequence[str | None]) -> Facts:
@@ -52,7 +56,8 @@ class Facts:
             len(set(present)),
             sum(map(len, present)) / count,
             sum(_is_number(value) for value in present) / count,
-            sum(PurePath(value).suffix.lower() in IMAGE_ENDINGS for value in present) / count,
+            sum(" " in value or not value.isascii() for value in present) / count,
+            *(sum(PurePath(value).suffix.lower() in endings for value in present) / count for endings in (IMAGE_ENDINGS, AUDIO_ENDINGS)),
         )
 
     @property
@@ -61,7 +66,7 @@ class Facts:
 
     @property
     def is_text(self) -> bool:
-        return self.num_values > 0 and self.number_share < 0.5 and self.mean_length > LONG_TEXT and self.num_distinct > 0.5 * self.num_values
+        return self.num_distinct > 0.5 * self.num_values and self.words_share > 0.5 > self.number_share and self.mean_length > LONG_TEXT
 
     @property
     def is_label(self) -> bool:
@@ -86,6 +91,7 @@ def choose(rows: Rows, where: str, *, input: str | None = None, target: str | No
         if name is not None and name not in rows:
             raise DataError(f"{option} {name} in {where}", f"no such column; the columns are {', '.join(rows)}", suggest(name, rows))
     facts = [Facts.of(name, values) for name, values in rows.items()]
+    _refuse_unread(facts, where)
     split = _split_column(rows, taken=(input, target))
     free = [column for column in facts if column.name != split]
     said: list[str] = []
@@ -94,6 +100,12 @@ def choose(rows: Rows, where: str, *, input: str | None = None, target: str | No
     if split:
         said.append(f"Column {split!r} says which split a row belongs to.")
     return Columns(source.name, chosen, split, "image" if source.is_path and kind != "text" else "text", tuple(said))
+
+
+def _refuse_unread(facts: list[Facts], where: str) -> None:
+    sounds = [column.name for column in facts if column.audio_share > 0.5]
+    if sounds:
+        raise DataError(f"read {where}", f"column {sounds[0]!r} holds paths of sound files", "this version reads text and images")
 
 
 def _input(facts: list[Facts], where: str, given: str | None, target: str | None, kind: str | None, said: list[str]) -> Facts:
@@ -129,7 +141,9 @@ def _target(facts: list[Facts], where: str, given: str | None, said: list[str]) 
         said.append(f"Target is column {named.name!r}, by its name{_also(named, labels, '--target')}.")
         return named.name
     if len(labels) == 1:
-        said.append(f"Target is column {labels[0].name!r}: it has few values ({labels[0].num_distinct} among the first {labels[0].num_values:,}).")
+        said.append(
+            f"Target is column {labels[0].name!r}: it has few values ({labels[0].num_distinct} among the first {labels[0].num_values:,})."
+        )
         return labels[0].name
     what = "several columns could be the label" if labels else "no column looks like a label"
     raise _open(where, "--target", what, labels or facts, facts)
@@ -159,7 +173,10 @@ def _also(chosen: Facts, others: list[Facts], option: str) -> str:
 
 
 def _open(where: str, option: str, what: str, candidates: list[Facts], facts: list[Facts]) -> DataError:
-    listed = "; ".join(f"{column.name} ({column.num_distinct} different values, {column.mean_length:.0f} characters)" for column in facts)
+    listed = "; ".join(
+        f"{column.name} ({column.num_distinct} different values, {column.mean_length:.0f} characters)" for column in facts[:MANY_COLUMNS]
+    )
+    listed += f"; and {len(facts) - MANY_COLUMNS} more" if len(facts) > MANY_COLUMNS else ""
     names = " or ".join(f"{option} {column.name}" for column in candidates[:4]) or f"{option} COLUMN"
     return DataError(f"find the columns of {where}", f"{what}: {listed}", f"say which: {names} (a table without a header line needs one)")
 

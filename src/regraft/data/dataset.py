@@ -92,12 +92,12 @@ class Dataset:
 def fingerprint(task: str, classes: tuple[str, ...], splits: dict[str, Split]) -> str:
     """SHA-256 in hex over task, class names, and every split's contents and targets, row by row. Where the files lie does not count. The order of rows
     does: batches are drawn and cached activations are kept by row."""
-    parts = {"task": task, "classes": list(classes), "splits": {}}
+    contents: dict[str, str] = {}
     for name in SPLITS:
         if name in splits:
             hasher = hashlib.sha256()
             for batch in splits[name].table.select(["digest", "target"]).to_batches():
                 hasher.update("".join(batch.column("digest").to_pylist()).encode())
                 hasher.update(batch.column("target").to_numpy().astype("<i8").tobytes())
-            parts["splits"][name] = hasher.hexdigest()
-    return digest.of_json(parts)
+            contents[name] = hasher.hexdigest()
+    return digest.of_json({"task": task, "classes": list(classes), "splits": contents})

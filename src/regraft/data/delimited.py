@@ -86,7 +86,7 @@ class Delimited:
 
     def _reject_ragged(self, row: pyarrow.csv.InvalidRow) -> None:
         swallowed = row.text.count("\n")
-        reason = f"{row.actual_columns} columns where the header has {row.expected_columns}"
+        reason = f"ragged: {row.actual_columns} of {row.expected_columns} columns"
         if swallowed and row.text.count('"') % 2:
             reason += f'; a quotation mark (") is never closed and swallows {swallowed} more lines'
         for line in range(swallowed + 1):
@@ -126,14 +126,17 @@ class Delimited:
     def _check_names(self) -> None:
         twice = sorted({name for name in self.columns if self.columns.count(name) > 1})
         if twice:
-            raise DataError(f"read {self.path}", f"the header names {', '.join(map(repr, twice))} more than once", "give every column its own name")
+            raise DataError(
+                f"read {self.path}", f"the header names {', '.join(map(repr, twice))} more than once", "give every column its own name"
+            )
 
 
 def _row_numbers(last: int, count: int, ragged: list[int]) -> list[int]:
     """Numbers of the ``count`` good rows after row ``last``, stepping over the ragged ones."""
     if not ragged:
         return list(range(last + 1, last + 1 + count))
-    skipped, rows, number = set(ragged), [], last
+    skipped, number = set(ragged), last
+    rows: list[int] = []
     while len(rows) < count:
         number += 1
         if number not in skipped:

@@ -20,9 +20,9 @@ from regraft.data import keys
 
 SHINGLE = 3
 BANDS, ROWS = 6, 5  # two texts with Jaccard 0.9 meet in a band with probability 0.995, with 0.5 in 0.17
-SAME_JACCARD, LOOSE_JACCARD = 0.9, 0.8
+NEAR_JACCARD, SIDE_JACCARD, LOOSE_JACCARD = 0.9, 0.8, 0.65
 SAME_BITS, LOOSE_BITS = 3, 8
-SAME_GREY, LOOSE_GREY = 6.0, 12.0
+SAME_GREY, LOOSE_GREY = 3.0, 6.0  # grey levels of 255, on average
 NEIGHBOURS = 4
 CHUNK_TEXTS = 20_000
 CHUNK_PAIRS = 50_000
@@ -39,15 +39,18 @@ class Groups:
     near: bool
 
 
-def of_texts(texts: pa.ChunkedArray, *, limit: int) -> Groups:
-    """Groups among texts; above ``limit`` different keys only equal keys are grouped."""
+def of_texts(texts: pa.ChunkedArray, *, limit: int, jaccard: float = NEAR_JACCARD) -> Groups:
+    """Groups among texts that share at least ``jaccard`` of their shingles; above ``limit`` different keys only equal keys are grouped.
+
+    To decide on sides use ``SIDE_JACCARD``: a margin below what counts as a near duplicate keeps pairs at the border together too.
+    """
     key = np.concatenate([np.zeros(0, np.uint64), *(keys.hashes(keys.normalised(chunk)) for chunk in texts.chunks)])
     unique, member = _in_order(key)
     if len(unique) > limit:
         return Groups(unique[member], key, near=False)
     shingles, starts = _shingles(keys.normalised(texts.take(pa.array(unique))))
     candidates = _band_pairs(_signatures(shingles, starts))
-    pairs = _verified(candidates, lambda a, b: _jaccard(shingles, starts, a, b) >= SAME_JACCARD)
+    pairs = _verified(candidates, lambda a, b: _jaccard(shingles, starts, a, b) >= jaccard)
 
     def resembles(a: int, b: int) -> bool:
         return bool(_jaccard(shingles, starts, np.array([a]), np.array([b]))[0] >= LOOSE_JACCARD)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from regraft import digest
-from regraft.data import images
 from regraft.data.dataset import Progress, Rejected
+from regraft.data.look import THUMB, Look, each, glance
 from regraft.data.names import split_of
-from regraft.data.spool import Spool
 from regraft.data.split import UNDECIDED
+from regraft.data.spool import Spool
 from regraft.spec import SPLITS
 
 SCHEMA = pa.schema([("input", pa.string()), ("target", pa.int64()), ("digest", pa.string()), ("where", pa.string()), ("side", pa.int8())])
@@ -74,11 +73,11 @@ def collect(raws: Iterable[Raw], kind: str, *, study: bool, progress: Progress |
         done += len(raw.inputs)
         if progress:
             progress("reading", done, total)
-    grey = np.stack(thumbs) if thumbs else np.zeros((0, images.THUMB, images.THUMB), np.uint8)
+    grey = np.stack(thumbs) if thumbs else np.zeros((0, THUMB, THUMB), np.uint8)
     return Examples(spool.table(), list(labels), rejected, np.array(dhash, np.uint64), grey)
 
 
-def _texts(raw: Raw) -> Iterator[tuple[str, str, images.Look | None]]:
+def _texts(raw: Raw) -> Iterator[tuple[str, str, Look | None]]:
     for text in raw.inputs:
         if text is None or not text.strip():
             yield "empty text", "", None
@@ -86,11 +85,11 @@ def _texts(raw: Raw) -> Iterator[tuple[str, str, images.Look | None]]:
             yield "", digest.of_bytes(text.encode()), None
 
 
-def _images(raw: Raw, study: bool) -> Iterator[tuple[str, str, images.Look | None]]:
-    present = [Path(path) for path in raw.inputs if path]
-    looks = images.each(images.study if study else images.glance, present)
+def _images(raw: Raw, study: bool) -> Iterator[tuple[str, str, Look | None]]:
+    present = [path for path in raw.inputs if path]
+    looks = each(study if study else glance, present)
     for path in raw.inputs:
-        look = next(looks) if path else images.Look("no path")
+        look = next(looks) if path else Look("no path")
         yield look.fault, look.digest, look
 
 

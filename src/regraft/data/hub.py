@@ -50,7 +50,9 @@ def open_tables(name: str) -> dict[str, list[HubTable]]:
         found = datasets.load_dataset(name)
     except (OSError, ValueError, RuntimeError) as error:  # no network, no such name, several configurations: all of them derive from these
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DataError(asked, f"no such file here, and the hub gave none: {first}", "check the name and the network, or give a file or folder") from error
+        raise DataError(
+            asked, f"no such file here, and the hub gave none: {first}", "check the name and the network, or give a file or folder"
+        ) from error
     tables: dict[str, list[HubTable]] = {}
     for split, rows in found.items():
         tables.setdefault(split_of(str(split)) or "", []).append(HubTable(name, str(split), rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,17 +91,27 @@ class _Sided:
         learnt = sides == split.TRAIN if decided else np.ones(len(sides), bool)
         if not learnt.any():
             given = ", ".join(SPLITS[side] for side in np.unique(sides)) or "nothing"
-            raise DataError(f"read {reference}", f"no training example, only {given}", "name a split train, or give the file by itself to have it divided")
+            raise DataError(
+                f"read {reference}",
+                f"no training example, only {given}",
+                "name a split train, or give the file by itself to have it divided",
+            )
         classes = tuple(in_order(found.labels[code] for code in np.unique(codes[learnt])))
         if len(classes) < 2:
-            raise DataError(f"read {reference}", f"one class only: {classes[0]!r}", "classification needs at least two classes; --target names another column")
+            raise DataError(
+                f"read {reference}",
+                f"one class only: {classes[0]!r}",
+                "classification needs at least two classes; --target names another column",
+            )
         known = {name: index for index, name in enumerate(classes)}
         targets = np.array([known.get(label, -1) for label in found.labels], np.int64)[codes]
         rejected = [*found.rejected, *_unknown(found, targets, sides, classes, reference, allow_rejected)]
         return cls(classes, targets, sides, targets >= 0, rejected)
 
 
-def _unknown(found: Examples, targets: np.ndarray, sides: np.ndarray, classes: tuple[str, ...], reference: str, allow: bool) -> list[Rejected]:
+def _unknown(
+    found: Examples, targets: np.ndarray, sides: np.ndarray, classes: tuple[str, ...], reference: str, allow: bool
+) -> list[Rejected]:
     """Examples whose label train does not have: an error, or (``allow``) listed."""
     rows = np.flatnonzero(targets < 0)
     if not len(rows):
@@ -111,18 +122,27 @@ def _unknown(found: Examples, targets: np.ndarray, sides: np.ndarray, classes: t
         counts = Counter((SPLITS[sides[row]], label) for row, label in zip(rows, labels, strict=True))
         listed = "; ".join(f"{label!r} ({count} in {name})" for (name, label), count in counts.most_common(5))
         more = f" and {len(counts) - 5} more" if len(counts) > 5 else ""
-        raise DataError(f"one class map for all splits of {reference}", f"labels that train does not have: {listed}{more}", _twin(counts, classes))
+        raise DataError(
+            f"one class map for all splits of {reference}", f"labels that train does not have: {listed}{more}", _twin(counts, classes)
+        )
     where = found.table.column("where").take(pa.array(rows)).to_pylist()
-    return [Rejected(place, f"label {label!r} is not in train", SPLITS[sides[row]]) for place, label, row in zip(where, labels, rows, strict=True)]
+    return [
+        Rejected(place, f"label {label!r} is not in train", SPLITS[sides[row]])
+        for place, label, row in zip(where, labels, rows, strict=True)
+    ]
 
 
 def _twin(counts: Counter[tuple[str, str]], classes: tuple[str, ...]) -> str:
-    """Advice for unknown labels; those that differ from a class only in case, spaces, hyphens or underscores are named with it."""
+    """Advice for unknown labels: those that differ from a class only in case or spaces, and those that are several classes in one cell, are named."""
     known = {folded(name): name for name in classes}
-    twins = [f"{label!r} as {known[folded(label)]!r}" for _, label in counts if folded(label) in known]
+    unknown = [label for _, label in counts]
+    twins = [f"{label!r} as {known[folded(label)]!r}" for label in unknown if folded(label) in known]
     if twins:
-        return f"write {', '.join(twins[:5])}: they differ only by case or spaces"
-    return f"{suggest(next(iter(counts))[1], classes) if len(classes) <= 20 else 'give train examples of them, or mend the labels'}; to go on without them: --allow-rejected"
+        return f"write {', '.join(twins[:5])}: they differ only by case, spaces or hyphens"
+    if all(len(parts) > 1 and set(parts) <= set(classes) for parts in (re.split(r"\s*[|,;]\s*", label) for label in unknown)):
+        return "one label per row: several labels for one example are not read by this version"
+    near = suggest(unknown[0], classes) if len(classes) <= 20 else "give train examples of them, or mend the labels"
+    return f"{near}; to go on without these rows: --allow-rejected"
 
 
 def _kind_of(task: str | None) -> str | None:
@@ -134,7 +154,9 @@ def _kind_of(task: str | None) -> str | None:
 def _agreed_task(task: str | None, rows: Tables | Folders, reference: str) -> str:
     inferred = next(name for name, kind in TASKS.items() if kind == rows.kind)
     if task is not None and task != inferred:
-        raise DataError(f"--task {task} with {reference}", f"the data looks like {inferred}", f"leave --task out, or name the right column with --input")
+        raise DataError(
+            f"--task {task} with {reference}", f"the data looks like {inferred}", "leave --task out, or name the right column with --input"
+        )
     return inferred
 
 
@@ -147,12 +169,22 @@ def _gives_all(rows: Tables | Folders, fractions: dict[int, float]) -> bool:
 def _check_rejected(reference: str, found: Examples, allow: bool) -> None:
     total = found.table.num_rows + len(found.rejected)
     reasons = Counter(item.reason for item in found.rejected).most_common(3)
-    listed = "; ".join(f"{reason} ({count:,}, first {next(r.where for r in found.rejected if r.reason == reason)})" for reason, count in reasons)
+    listed = "; ".join(
+        f"{reason} ({count:,}, first {next(r.where for r in found.rejected if r.reason == reason)})" for reason, count in reasons
+    )
     if not found.table.num_rows:
-        raise DataError(f"read {reference}", f"not one usable example among {total:,}: {listed or 'no rows'}", "mend the data, or name the right columns with --input and --target")
+        raise DataError(
+            f"read {reference}",
+            f"not one usable example among {total:,}: {listed or 'no rows'}",
+            "mend the data, or name the right columns with --input and --target",
+        )
     if len(found.rejected) > TOLERATED_SHARE * total and not allow:
         share = len(found.rejected) / total
-        raise DataError(f"read {reference}", f"{len(found.rejected):,} of {total:,} rows or files ({share:.1%}) cannot be used: {listed}", "mend them, or accept it with --allow-rejected")
+        raise DataError(
+            f"read {reference}",
+            f"{len(found.rejected):,} of {total:,} rows or files ({share:.1%}) cannot be used: {listed}",
+            "mend them, or accept it with --allow-rejected",
+        )
 
 
 def _carve(sided: _Sided, found: Examples, kind: str, fractions: dict[int, float]) -> list[str]:
@@ -172,13 +204,15 @@ def _carve(sided: _Sided, found: Examples, kind: str, fractions: dict[int, float
     if joined:
         said.append(f"{joined:,} examples repeat or nearly repeat another and stay on its side.")
     if not groups.near:
-        said.append(f"More than {NEAR_TEXTS if kind == 'text' else NEAR_IMAGES:,} different examples: only equal ones are kept together, near duplicates are not looked for.")
+        said.append(
+            f"More than {NEAR_TEXTS if kind == 'text' else NEAR_IMAGES:,} different examples: only equal ones are kept together, near duplicates are not looked for."
+        )
     return said + split.remarks(sided.sides[sided.keep], sided.targets[sided.keep], list(sided.classes), wanted)
 
 
 def _groups(found: Examples, pool: np.ndarray, kind: str) -> duplicates.Groups:
     if kind == "text":
-        return duplicates.of_texts(found.table.column("input").take(pa.array(pool)), limit=NEAR_TEXTS)
+        return duplicates.of_texts(found.table.column("input").take(pa.array(pool)), limit=NEAR_TEXTS, jaccard=duplicates.SIDE_JACCARD)
     digests = found.table.column("digest").take(pa.array(pool)).to_pylist()
     key = np.array([int(text[:16], 16) for text in digests], np.uint64)
     if len(found.dhash) != found.table.num_rows:

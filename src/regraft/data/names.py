@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterable
 
 IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+AUDIO_ENDINGS = frozenset({".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a"})
 SPLIT_OF = {
     "train": "train", "training": "train", "trn": "train", "训练集": "train",
     "valid": "valid", "val": "valid", "validation": "valid", "dev": "valid", "development": "valid", "验证集": "valid",
     "test": "test", "testing": "test", "tst": "test", "测试集": "test",
 }  # fmt: skip
 _NUMBER = re.compile(r"^\s*[-+]?[0-9]+(\.[0-9]*)?\s*$")
-_SHARD = re.compile(r"^([a-z]+)[-_.]\d+([-_.]of[-_.]\d+)?$")
+_SHARD = re.compile(r"^([a-z]+)[-_.]\d+[-_.]of[-_.]\d+$")
 
 
 def split_of(name: str) -> str | None:

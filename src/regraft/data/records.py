@@ -79,6 +79,11 @@ class Columnar:
 
     def _texts(self, batch: pa.RecordBatch, name: str) -> pa.Array:
         column = batch.column(name)
+        if pa.types.is_binary(column.type) or (
+            pa.types.is_struct(column.type) and any(pa.types.is_binary(part.type) for part in column.type)
+        ):
+            advice = "write them to files in class folders, or name a text column with --input"
+            raise DataError(f"read {self.path}", f"column {name!r} holds images or other bytes inside the table", advice)
         names = self._class_names.get(name)
         if names:
             values = [names[value] if value is not None and 0 <= value < len(names) else None for value in column.to_pylist()]
@@ -116,7 +121,9 @@ def _whole(path: Path) -> list[Any]:
         raise DataError(f"read {path}", f"not one JSON document: {error}", advice) from error
     lists = [document] if isinstance(document, list) else [v for v in getattr(document, "values", list)() if isinstance(v, list)]
     if len(lists) != 1:
-        raise DataError(f"read {path}", f"{len(lists)} lists of records in the document", "give one list of objects, or JSON Lines (.jsonl)")
+        raise DataError(
+            f"read {path}", f"{len(lists)} lists of records in the document", "give one list of objects, or JSON Lines (.jsonl)"
+        )
     return lists[0]
 
 
@@ -131,4 +138,8 @@ def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
     """Names of integer classes by column, from the description that ``datasets`` keeps in a Parquet schema."""
     stored = (schema.metadata or {}).get(b"huggingface")
     features = json.loads(stored).get("info", {}).get("features", {}) if stored else {}
-    return {name: kind["names"] for name, kind in features.items() if isinstance(kind, dict) and kind.get("_type") == "ClassLabel" and "names" in kind}
+    return {
+        name: kind["names"]
+        for name, kind in features.items()
+        if isinstance(kind, dict) and kind.get("_type") == "ClassLabel" and "names" in kind
+    }

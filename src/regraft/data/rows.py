@@ -74,7 +74,9 @@ class Folders:
     @property
     def empty(self) -> tuple[str, ...]:
         """Class folders without a file, as paths within the data set."""
-        return tuple("/".join(filter(None, (split, name))) for split, part in self.folders.items() for name, files in part.files.items() if not files)
+        return tuple(
+            "/".join(filter(None, (split, name))) for split, part in self.folders.items() for name, files in part.files.items() if not files
+        )
 
     def raws(self) -> Iterator[Raw]:
         for split, part in self.folders.items():
@@ -90,19 +92,29 @@ def of_source(source: Source, *, kind: str | None, input: str | None, target: st
     """``input``: a column, a folder that relative image paths start from, or both as ``column@folder``; ``target``: a column."""
     if source.folders:
         if input or target:
-            raise DataError(f"--input/--target with the folder {source.root}", "class folders have no columns", "leave --input and --target out")
+            raise DataError(
+                f"--input/--target with the folder {source.root}", "class folders have no columns", "leave --input and --target out"
+            )
         return Folders(source.folders, source.root)
-    files: dict[str, list[TableFile]]
-    files = dict(open_tables(source.hub)) if source.hub else {split: [open_table(p) for p in paths] for split, paths in source.tables.items()}
+    files = _tables(source)
+        dict(open_tables(source.hub)) if source.hub else {split: [open_table(p) for p in paths] for split, paths in source.tables.items()}
+    )
     first = files.get("train") or next(iter(files.values()))
     column, root = _column_and_root(input, first[0].columns, source.root)
     head = sample(first[0], SAMPLE_ROWS)
     where = str(first[0].path)
     if not any(head.values()):
-        raise DataError(f"read {where}", "a header and no rows", "give a table with labelled rows")
+        reason = f": {first[0].rejected[0][1]} (row {first[0].rejected[0][0]})" if first[0].rejected else ""
+        raise DataError(f"read {where}", f"a header and no usable row{reason}", "give a table with labelled rows")
     chosen = choice.choose(head, where, input=column, target=target, kind=kind)
     _check_columns(files, chosen, first[0])
     return Tables(files, chosen, root)
+
+
+def _tables(source: Source) -> dict[str, list[TableFile]]:
+    if source.hub:
+        return {split: list(tables) for split, tables in open_tables(source.hub).items()}
+    return {split: [open_table(path) for path in paths] for split, paths in source.tables.items()}
 
 
 def _column_and_root(given: str | None, known: tuple[str, ...], root: Path) -> tuple[str | None, Path]:

@@ -57,7 +57,9 @@ def resolve(reference: str | Path) -> Source:
     """The source that ``reference`` means; nothing is read but names. Raises :class:`DataError` where there is nothing to read."""
     text = str(reference)
     path = Path(text).expanduser()
-    if text.startswith("hf:") or (not path.exists() and re.fullmatch(r"[\w.-]+/[\w.-]+", text) and not path.parent.exists() and not path.suffix):
+    if text.startswith("hf:") or (
+        not path.exists() and re.fullmatch(r"[\w.-]+/[\w.-]+", text) and not path.parent.exists() and not path.suffix
+    ):
         return Source(Path(), "hub", hub=text.removeprefix("hf:"), said=(f"{text} is a data set of the Hugging Face hub.",))
     if not path.exists():
         raise DataError(f"read {text}", "no such file or folder", _nearby(path))
@@ -87,9 +89,16 @@ def _folder(root: Path) -> Source:
     found = _class_folders(root)
     filled = sum(bool(files) for files in found.files.values())
     if filled >= 2 or (filled and not tables):
-        return Source(root, "class folders", folders={"": found}, said=_said_folders({"": found}) + _left_out(root, entries, set(found.files)))
+        return Source(
+            root, "class folders", folders={"": found}, said=_said_folders({"": found}) + _left_out(root, entries, set(found.files))
+        )
     if len(tables) == 1:
-        return Source(root, "table", tables={"": tables}, said=(f"{tables[0].name} is the only table in {root.name}/.", *_left_out(root, entries, {tables[0].name})))
+        return Source(
+            root,
+            "table",
+            tables={"": tables},
+            said=(f"{tables[0].name} is the only table in {root.name}/.", *_left_out(root, entries, {tables[0].name})),
+        )
     raise _nothing(root, entries, tables)
 
 
@@ -102,7 +111,11 @@ def _split_tables(root: Path, entries: list[Path], tables: list[Path]) -> Source
         if len(whole) > 1 or (whole and len(files) > 1):
             names = ", ".join(file.name for file in files)
             raise DataError(f"find the {split} split of {root}", f"several files claim it: {names}", "keep one of them in the folder")
-    said = ["Splits are given by files: " + ", ".join(f"{', '.join(f.name for f in files)} is {split}" for split, files in sorted(parts.items())) + "."]
+    said = [
+        "Splits are given by files: "
+        + ", ".join(f"{', '.join(f.name for f in files)} is {split}" for split, files in sorted(parts.items()))
+        + "."
+    ]
     return Source(root, "split tables", tables=parts, said=(*said, *_left_out(root, entries, {table.name for table in tables})))
 
 

@@ -58,7 +58,9 @@ def remarks(sides: np.ndarray, targets: np.ndarray, classes: list[str], carved: 
     for side in sorted(carved):
         count = int(np.sum(sides == side))
         if count < FEW_EXAMPLES:
-            said.append(f"The {SPLITS[side]} split has only {count} examples: its figures mean little; give a split of your own or more data.")
+            said.append(
+                f"The {SPLITS[side]} split has only {count} examples: its figures mean little; give a split of your own or more data."
+            )
         absent = [classes[index] for index in np.setdiff1d(np.arange(len(classes)), targets[sides == side])]
         if absent and count:
             some = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")

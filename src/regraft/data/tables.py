@@ -6,7 +6,7 @@ written, and tells of every ragged row instead of stopping at the first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import Protocol
@@ -16,8 +16,6 @@ import pyarrow as pa
 from regraft.data.delimited import Delimited
 from regraft.data.records import Columnar, Lines
 from regraft.errors import DataError
-
-FORMATS = {".csv": Delimited, ".tsv": Delimited, ".jsonl": Lines, ".ndjson": Lines, ".json": Lines, ".parquet": Columnar}
 
 
 class TableFile(Protocol):
@@ -33,10 +31,22 @@ class TableFile(Protocol):
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]: ...
 
 
+FORMATS: dict[str, Callable[[Path], TableFile]] = {
+    ".csv": Delimited,
+    ".tsv": Delimited,
+    ".jsonl": Lines,
+    ".ndjson": Lines,
+    ".json": Lines,
+    ".parquet": Columnar,
+}
+
+
 def open_table(path: Path) -> TableFile:
     """The reader for the file's ending; an empty file is an error, and so is a table without two columns."""
     if path.stat().st_size == 0:
-        raise DataError(f"read {path}", "the file is empty (0 bytes)", "give a table with a header line, an input column and a label column")
+        raise DataError(
+            f"read {path}", "the file is empty (0 bytes)", "give a table with a header line, an input column and a label column"
+        )
     table = FORMATS[path.suffix.lower()](path)
     if len(table.columns) < 2:
         raise DataError(

@@ -52,9 +52,9 @@ def examine(path: Path) -> Look:
     return _look(path, _all_pixels)
 
 
-def each(look: Callable[[Path], Look], paths: Iterable[Path]) -> Iterator[Look]:
+def each(look: Callable[[Path], Look], paths: Iterable[str | Path]) -> Iterator[Look]:
     """``look`` over ``paths`` in order, in threads (Pillow decodes outside the interpreter's lock), at most a window at a time in memory."""
-    remaining = iter(paths)
+    remaining = map(Path, paths)
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of odd metadata, which is harmless, and of very large images, which inspect reports
         while window := list(islice(remaining, WINDOW)):

@@ -1,0 +1,262 @@
+"""The data doctor: everything about a data set that spoils training or makes its figures untrue, as the ``check`` document.
+
+A problem is ``{kind, severity, where, count, advice}``. ``error``: training on this is pointless or its figures would be wrong; ``warning``: a person should
+look; ``note``: good to know.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from regraft.data import duplicates, encoding
+from regraft.data.dataset import Dataset, Progress
+from regraft.data.load import NEAR_IMAGES, NEAR_TEXTS
+from regraft.data.look import THUMB, WINDOW, Look, each, examine, study
+from regraft.data.names import folded
+from regraft.data.overlap import Overlap
+
+SHOWN = 3
+TINY_CLASS, SMALL_CLASS = 5, 20
+IMBALANCE_NOTE, IMBALANCE_WARNING = 3.0, 10.0
+LONG_CHARACTERS = 2_000
+EXTREME_PIXELS, SMALL_SIDE, EXTREME_ASPECT = 50_000_000, 16, 5.0
+SEVERITIES = ("error", "warning", "note")
+Problem = dict[str, Any]
+
+
+def inspect(dataset: Dataset, *, deep: bool = True, progress: Progress | None = None) -> dict[str, Any]:
+    """The ``check`` document of ``dataset``: JSON-ready, problems sorted by severity. ``deep``: decode every image in full."""
+    problems = [*_classes(dataset), *_label_sets(dataset), *_rejected(dataset)]
+    if dataset.kind == "image":
+        looks = _looks(dataset, deep, progress)
+        problems += [*_broken(dataset, looks), *_sizes(dataset, looks)]
+        groups, limit = _image_groups(looks), NEAR_IMAGES
+    else:
+        problems += _texts(dataset)
+        texts = pa.chunked_array([chunk for split in dataset.splits.values() for chunk in split.table.column("input").chunks], pa.string())
+        groups, limit = duplicates.of_texts(texts, limit=NEAR_TEXTS), NEAR_TEXTS
+    problems += Overlap.of(dataset, groups).problems()
+    if not groups.near:
+        problems.append(
+            problem(
+                "near_duplicates_not_checked",
+                "note",
+                "all",
+                dataset.num_examples,
+                f"near duplicates are looked for up to {limit:,} different examples",
+            )
+        )
+    return {
+        "schema": 1,
+        "reference": dataset.reference,
+        "task": dataset.task,
+        "splits": {
+            name: {"num_examples": len(split), "given": name in dataset.given_splits, "classes": dataset.counts(name)}
+            for name, split in dataset.splits.items()
+        },
+        "classes": list(dataset.classes),
+        "num_examples": dataset.num_examples,
+        "problems": sorted(problems, key=lambda found: SEVERITIES.index(found["severity"])),
+        "rejected": [{"where": item.where, "reason": item.reason, "split": item.split} for item in dataset.rejected],
+        "said": list(dataset.said),
+        "fingerprint": dataset.fingerprint,
+    }
+
+
+def problem(kind: str, severity: str, where: str, count: int, advice: str) -> Problem:
+    return {"kind": kind, "severity": severity, "where": where, "count": int(count), "advice": advice}
+
+
+def _classes(dataset: Dataset) -> list[Problem]:
+    """One class, tiny classes, imbalance, classes that a split lacks, empty class folders."""
+    found = []
+    if len(dataset.classes) < 2:
+        found.append(problem("one_class", "error", "train", len(dataset.classes), "classification needs at least two classes"))
+    if "train" not in dataset.splits:
+        return [*found, problem("no_train", "error", "train", 0, "give examples to train on")]
+    counts = dataset.counts("train")
+    most, least = max(counts, key=lambda name: counts[name]), min(counts, key=lambda name: counts[name])
+    ratio = counts[most] / max(counts[least], 1)
+    if ratio >= IMBALANCE_NOTE:
+        advice = f"{most!r} has {counts[most]:,} examples, {least!r} {counts[least]:,}: judge by balanced accuracy and macro F1, not by accuracy alone"
+        found.append(problem("imbalance", "warning" if ratio >= IMBALANCE_WARNING else "note", "train", round(ratio), advice))
+    for limit, severity in ((TINY_CLASS, "warning"), (SMALL_CLASS, "note")):
+        small = [name for name in dataset.classes if counts[name] < limit]
+        if small:
+            found.append(
+                problem(
+                    "tiny_classes",
+                    severity,
+                    f"train: {_some(small)}",
+                    len(small),
+                    f"fewer than {limit} training examples each: add examples",
+                )
+            )
+            break
+    for name in ("valid", "test"):
+        absent = [label for label, count in dataset.counts(name).items() if not count] if name in dataset.splits else []
+        if absent:
+            found.append(
+                problem(
+                    "label_missing_in_split",
+                    "warning",
+                    f"{name}: {_some(absent)}",
+                    len(absent),
+                    f"nothing in {name} measures these classes",
+                )
+            )
+    if dataset.empty_folders:
+        found.append(
+            problem(
+                "empty_class_folder",
+                "warning",
+                _some(dataset.empty_folders),
+                len(dataset.empty_folders),
+                "fill these folders or remove them",
+            )
+        )
+    return found
+
+
+def _label_sets(dataset: Dataset) -> list[Problem]:
+    """Labels that a person would take for the same, and labels that train does not have (their rows are among the rejected)."""
+    alike: dict[str, list[str]] = {}
+    for name in dataset.classes:
+        alike.setdefault(folded(name), []).append(name)
+    twins = [" / ".join(map(repr, names)) for names in alike.values() if len(names) > 1]
+    found = []
+    if twins:
+        found.append(
+            problem(
+                "labels_alike",
+                "warning",
+                _some(twins),
+                len(twins),
+                "these classes differ only by case, spaces or hyphens: write them one way",
+            )
+        )
+    unknown = [item for item in dataset.rejected if item.reason.endswith("is not in train")]
+    if unknown:
+        where = ", ".join(f"{split} ({count})" for split, count in Counter(item.split for item in unknown).items())
+        reasons = _some(sorted({item.reason for item in unknown}))
+        found.append(
+            problem("label_not_in_train", "error", where, len(unknown), f"{reasons}: give train examples, or write the labels as in train")
+        )
+    return found
+
+
+def _rejected(dataset: Dataset) -> list[Problem]:
+    kinds = {"empty text": "empty_text", "no label": "missing_label", "not UTF-8": "wrong_encoding"}
+    by_kind: dict[str, list[str]] = {}
+    for item in dataset.rejected:
+        if not item.reason.endswith("is not in train"):
+            other = (
+                "ragged_rows" if item.reason.startswith("ragged") else "unreadable_images" if dataset.kind == "image" else "unreadable_rows"
+            )
+            by_kind.setdefault(kinds.get(item.reason, other), []).append(f"{item.where} ({item.reason})")
+    advice = "not used: mend or remove"
+    return [problem(kind, "warning", _some(places), len(places), advice) for kind, places in by_kind.items()]
+
+
+def _texts(dataset: Dataset) -> list[Problem]:
+    """Very long texts, and texts that were decoded wrongly before they came here."""
+    found = []
+    for name, split in dataset.splits.items():
+        texts = split.table.column("input")
+        long = np.flatnonzero(pc.greater(pc.utf8_length(texts), LONG_CHARACTERS).to_numpy())
+        if len(long):
+            advice = f"longer than {LONG_CHARACTERS:,} characters: most encoders cut a text at 512 tokens; see --set settings.max_length"
+            found.append(problem("long_texts", "note", _places(dataset, name, long), len(long), advice))
+        suspects = np.flatnonzero(pc.match_substring_regex(texts, "[\u00c2-\u00f4\ufffd]").to_numpy())
+        mangled = [row for row in suspects.tolist() if encoding.is_mangled(texts[row].as_py())]
+        if mangled:
+            advice = "these texts were read in the wrong encoding before they were saved (such as Ã© for é): export them again as UTF-8"
+            found.append(problem("wrong_encoding", "warning", _places(dataset, name, np.array(mangled)), len(mangled), advice))
+    return found
+
+
+def _looks(dataset: Dataset, deep: bool, progress: Progress | None) -> dict[str, list[Look]]:
+    looks: dict[str, list[Look]] = {}
+    done = 0
+    for name, split in dataset.splits.items():
+        looks[name] = []
+        for look in each(examine if deep else study, split.inputs):
+            looks[name].append(look)
+            done += 1
+            if progress and done % WINDOW == 0:
+                progress("looking at images", done, dataset.num_examples)
+    return looks
+
+
+def _broken(dataset: Dataset, looks: dict[str, list[Look]]) -> list[Problem]:
+    found = []
+    for name, seen in looks.items():
+        rows = [row for row, look in enumerate(seen) if look.fault]
+        if rows:
+            faults = _some(sorted({seen[row].fault for row in rows}))
+            found.append(
+                problem("unreadable_images", "error", _places(dataset, name, np.array(rows)), len(rows), f"{faults}: mend or remove")
+            )
+    return found
+
+
+def _sizes(dataset: Dataset, looks: dict[str, list[Look]]) -> list[Problem]:
+    """One size for all (worth knowing for the input size), tiny, huge and very long images."""
+    sizes = np.array([look.size for seen in looks.values() for look in seen if not look.fault], np.int64).reshape(-1, 2)
+    if not len(sizes):
+        return []
+    short, long = sizes.min(axis=1), sizes.max(axis=1)
+    found = []
+    if len(np.unique(sizes, axis=0)) == 1:
+        found.append(
+            problem(
+                "constant_size",
+                "note",
+                f"{sizes[0, 0]} x {sizes[0, 1]} pixels",
+                len(sizes),
+                "all images have one size; a larger input size adds no detail",
+            )
+        )
+    for kind, rows, advice in (
+        ("tiny_images", short < SMALL_SIDE, f"a side is under {SMALL_SIDE} pixels"),
+        (
+            "huge_images",
+            sizes.prod(axis=1) > EXTREME_PIXELS,
+            f"more than {EXTREME_PIXELS // 1_000_000} million pixels: shrink them once, decoding costs more than training",
+        ),
+        (
+            "extreme_aspect",
+            long > EXTREME_ASPECT * short,
+            f"a side is over {EXTREME_ASPECT:.0f} times the other: a square crop sees little of them",
+        ),
+    ):
+        if rows.any():
+            found.append(problem(kind, "note", "all", int(rows.sum()), advice))
+    return found
+
+
+def _image_groups(looks: dict[str, list[Look]]) -> duplicates.Groups:
+    """Equal pixels (or, if not decoded, equal files) are one key; a broken image is equal only to itself."""
+    seen = [look for part in looks.values() for look in part]
+    key = np.array([int((look.pixels or look.digest)[:16], 16) if not look.fault else index for index, look in enumerate(seen)], np.uint64)
+    if len(seen) > NEAR_IMAGES:
+        return duplicates.of_equal(key)
+    dhash = np.array([look.dhash for look in seen], np.uint64)
+    rng = np.random.default_rng(0)
+    nothing = [rng.integers(0, 256, (THUMB, THUMB), np.uint8) for look in seen if look.thumb is None]
+    thumbs = np.stack([look.thumb if look.thumb is not None else nothing.pop() for look in seen])
+    return duplicates.of_images(key, dhash, thumbs)
+
+
+def _places(dataset: Dataset, split: str, rows: np.ndarray) -> str:
+    return f"{split}: {_some([dataset.splits[split].where(int(row)) for row in rows[: SHOWN + 1]])}"
+
+
+def _some(names: Any) -> str:
+    names = list(names)
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
