@@ -97,8 +97,6 @@ def of_source(source: Source, *, kind: str | None, input: str | None, target: st
             )
         return Folders(source.folders, source.root)
     files = _tables(source)
-        dict(open_tables(source.hub)) if source.hub else {split: [open_table(p) for p in paths] for split, paths in source.tables.items()}
-    )
     first = files.get("train") or next(iter(files.values()))
     column, root = _column_and_root(input, first[0].columns, source.root)
     head = sample(first[0], SAMPLE_ROWS)
