@@ -56,3 +56,10 @@ def interval(value: float, draws: Array, num_examples: int, *, bounds: tuple[flo
         width = (bounds[1] - bounds[0]) * (1 - tail ** (1 / num_examples))
         low, high = (value - width, value) if value == bounds[1] else (value, value + width)
     return Metric(value, max(low, bounds[0]), min(high, bounds[1]), num_examples)
+
+
+def accuracy(correct: NDArray[np.bool_], *, seed: int = 0) -> Metric:
+    """The share of ``correct`` (n,) with its interval, without a table of probabilities: one binomial draw is a resample."""
+    n, value = len(correct), float(np.mean(correct))
+    draws = np.random.default_rng(seed).binomial(n, value, size=NUM_RESAMPLES) / n
+    return interval(value, draws, n, bounds=(0.0, 1.0))

@@ -1,0 +1,52 @@
+"""What is published or measured about good settings, as tables. ``strategy.py`` reads them; nothing here decides.
+
+Every ``by_examples`` table is (up to so many training examples, value), read from the top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypeVar
+
+Value = TypeVar("Value")
+ANY = 1 << 62
+
+FULL_FROM = 100_000
+"""Training examples from which everything is tuned at once (Howard and Ruder 2018, 1801.06146, and common practice)."""
+FEW_PER_CLASS = 2
+"""Up to so many examples per class only the head is trained."""
+CEILING = 0.99
+"""A probe that is right more often leaves nothing worth training for."""
+LONGEST_S = 7200.0
+"""Training that is predicted to take longer has its lower stages frozen."""
+SHORTEST_TOP = 1
+"""At least so many stages stay trainable then."""
+
+Kind = Literal["transformer", "batch_norm", "convolution"]
+
+RATES: dict[Kind, float] = {"transformer": 5e-5, "batch_norm": 1e-3, "convolution": 1e-4}
+"""AdamW. Transformers: at width 768 (Devlin et al. 2018), see ``rate.py`` for other widths."""
+SCRATCH_RATES: dict[Kind, float] = {"transformer": 5e-4, "batch_norm": 2e-3, "convolution": 5e-4}
+PUBLISHED_WIDTH = 768
+HIGHEST_RATE: dict[Kind, float] = {"transformer": 3e-4, "batch_norm": 1e-3, "convolution": 1e-3}
+EDIT_FACTOR = 10.0
+"""LoRA, adapters, biases alone: about ten times the rate of full fine-tuning (Schulman 2025; Zaken et al. 2021, 2106.10199)."""
+SCRATCH_EPOCHS_FACTOR = 3.0
+
+EPOCHS: dict[str, Sequence[tuple[int, float]]] = {
+    "text": ((200, 30.0), (800, 15.0), (3_000, 10.0), (8_000, 6.0), (30_000, 4.0), (100_000, 3.0), (ANY, 2.0)),
+    "image": ((200, 50.0), (1_000, 40.0), (3_000, 30.0), (10_000, 20.0), (50_000, 10.0), (ANY, 5.0)),
+}
+BATCH_SIZES: Sequence[tuple[int, int]] = ((200, 8), (800, 16), (30_000, 32), (ANY, 64))
+REFIT_UP_TO = 10_000
+"""Below this the examples of the valid split are worth a second training."""
+FROZEN_STATISTICS_UP_TO = 500
+"""Below this a batch says less about the mean and variance of the features than pretraining did."""
+LABEL_SMOOTHING: Sequence[tuple[int, float]] = ((9, 0.0), (ANY, 0.1))
+"""By the number of classes (Szegedy et al. 2015; Müller et al. 2019, 1906.02629)."""
+AUGMENTATION: dict[str, tuple[tuple[str, float | int | str | bool], ...]] = {"text": (), "image": (("crop", 8), ("flip", True))}
+
+
+def by_size(table: Sequence[tuple[int, Value]], size: int) -> Value:
+    """The value of the first row that reaches ``size``."""
+    return next(value for limit, value in table if size <= limit)

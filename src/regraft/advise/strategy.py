@@ -1,0 +1,143 @@
+"""From facts to a strategy and settings, each with the sentence that says why. Published rules are the prior; evidence overrules.
+
+examples, classes ---+
+machine, outline ----+--> strategy --> rate --> epochs, batch, regularisation --> Advice
+probe (if any) ------+
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from regraft.advise import priors
+from regraft.advise.facts import Facts
+from regraft.advise.probe import ProbeResult
+from regraft.advise.rate import rate
+from regraft.plan.phase import Phase
+from regraft.plan.settings import Settings
+from regraft.plan.strategy import Strategy, parse
+from regraft.trunk.outline import Outline
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """``strategy`` as a person would type it; ``settings``; ``reasons``: plain sentences, the strategy's first."""
+
+    strategy: str
+    settings: Settings
+    reasons: tuple[str, ...]
+
+
+def choose(facts: Facts, outline: Outline, *, probe: ProbeResult | None = None, strategy: Strategy | None = None, seed: int = 0) -> Advice:
+    """The plan's strategy and settings for these ``facts``. With a ``strategy`` given only the settings are chosen, to fit it."""
+    reasons: list[str] = []
+    if strategy is None:
+        text, why = _strategy(facts, probe)
+        epochs = _epochs(facts, ())
+        text, limit = _within_time(text, facts, outline, epochs)
+        strategy = parse(text)
+        reasons = [why, *_probe_says(facts, probe), *limit]
+    phases = strategy(outline)
+    settings, more = _settings(facts, outline, phases, seed)
+    return Advice(strategy.text, settings, (*reasons, *more))
+
+
+def _strategy(facts: Facts, probe: ProbeResult | None) -> tuple[str, str]:
+    if probe is not None and probe.cv_accuracy.low >= priors.CEILING:
+        left = 100 * (1 - probe.cv_accuracy.value)
+        return (
+            "linear_probe",
+            f"linear_probe: the frozen features leave {left:.1f} points to gain; training the trunk is not worth its cost",
+        )
+    if probe is not None and probe.cv_accuracy.high <= facts.majority_fraction:
+        return (
+            "full",
+            f"full: a probe on the frozen features knows no more than always naming the largest class; all of the trunk has to move ({facts})",
+        )
+    if facts.per_class <= priors.FEW_PER_CLASS:
+        return "linear_probe", f"linear_probe: {facts}; that is too little to move a trunk by"
+    if facts.num_examples > priors.FULL_FROM:
+        return "full", f"full: {facts}; from {priors.FULL_FROM:,} on, tuning everything at once is the published rule"
+    return "lp_ft", (
+        f"lp_ft: {facts}; below {priors.FULL_FROM:,}, a head that is solved first keeps the tuning that follows from "
+        "distorting the features (Kumar et al. 2022)"
+    )
+
+
+def _probe_says(facts: Facts, probe: ProbeResult | None) -> list[str]:
+    if probe is None:
+        return []
+    chance = f"{100 * facts.majority_fraction:.1f}%"
+    return [
+        f"a linear probe on the frozen features is right on {probe.cv_accuracy} of held-out examples (always the largest class: {chance})"
+    ]
+
+
+def _within_time(text: str, facts: Facts, outline: Outline, epochs: float) -> tuple[str, list[str]]:
+    """``text``, with the lower stages frozen where all of them would train longer than ``priors.LONGEST_S`` on this machine."""
+    macs = [stage.macs for stage in outline.stages]
+    if text == "linear_probe" or not facts.macs_per_s or _train_s(facts, outline, epochs, 0) <= priors.LONGEST_S:
+        return text, []
+    highest = len(macs) - priors.SHORTEST_TOP
+    boundary = next((b for b in range(1, highest) if _train_s(facts, outline, epochs, b) <= priors.LONGEST_S), highest)
+    name = outline.stages[boundary].name
+    before, after = (_hours(_train_s(facts, outline, epochs, b)) for b in (0, boundary))
+    reason = f"the stages below {name} stay frozen and are computed once: {after} of training on this machine instead of {before}"
+    return f"{text}+freeze(below={name})", [reason]
+
+
+def _train_s(facts: Facts, outline: Outline, epochs: float, boundary: int) -> float:
+    """Seconds: what is below ``boundary`` runs forward once, what is above runs forward and twice that backward in every epoch."""
+    macs = [stage.macs for stage in outline.stages]
+    length = facts.mean_length / outline.probe_length if facts.mean_length and outline.probe_length else 1.0
+    example = length * (sum(macs[:boundary]) + 3 * epochs * sum(macs[boundary:]))
+    return facts.num_examples * example / facts.macs_per_s
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} hours"
+
+
+def _epochs(facts: Facts, phases: Sequence[Phase]) -> float:
+    epochs = priors.by_size(priors.EPOCHS["text" if facts.kind == "text" else "image"], facts.num_examples)
+    return epochs * (priors.SCRATCH_EPOCHS_FACTOR if any(phase.fresh for phase in phases) else 1.0)
+
+
+def _settings(facts: Facts, outline: Outline, phases: Sequence[Phase], seed: int) -> tuple[Settings, list[str]]:
+    """Settings for a grid that stands, and a sentence for each that is not simply the default."""
+    lr, lr_reason = rate(outline, phases)
+    epochs, batch_size = _epochs(facts, phases), priors.by_size(priors.BATCH_SIZES, facts.num_examples)
+    steps = round(epochs * facts.num_examples / batch_size)
+    reasons = [
+        lr_reason,
+        f"{epochs:g} epochs in batches of {batch_size}: about {steps:,} steps, the usual number for {facts.num_examples:,} examples",
+    ]
+    smoothing = priors.by_size(priors.LABEL_SMOOTHING, facts.num_classes)
+    if smoothing:
+        reasons.append(
+            f"label smoothing {smoothing:g}: {facts.num_classes} classes, where being a little less sure of the target generalises better"
+        )
+    has_batch_norm = any(stage.has_batch_norm for stage in outline.stages)
+    few = facts.num_examples <= priors.FROZEN_STATISTICS_UP_TO
+    if has_batch_norm:
+        reasons.append(_batch_norm_reason(facts, few))
+    augment = priors.AUGMENTATION["image" if facts.kind == "image" else "text"]
+    if augment:
+        reasons.append(f"augmentation {', '.join(name for name, _ in augment)}: what shifts or mirrors an image leaves its class as it is")
+    refit = not facts.has_valid and facts.num_examples <= priors.REFIT_UP_TO
+    if refit:
+        reasons.append(
+            "refit: the examples set aside as valid are few and worth learning from, so training is repeated with them once the number of epochs is known"
+        )
+    settings = Settings(
+        epochs=epochs, lr=lr, batch_size=batch_size, label_smoothing=smoothing, augment=augment, refit=refit, seed=seed,
+        batch_norm="frozen" if has_batch_norm and few else "train",
+    )  # fmt: skip
+    return settings, reasons
+
+
+def _batch_norm_reason(facts: Facts, few: bool) -> str:
+    if few:
+        return f"batch norm keeps the statistics of pretraining: {facts.num_examples:,} examples are too few to estimate them anew"
+    return f"batch norm in training stages learns the statistics of the new data: {facts.num_examples:,} examples are enough for that"
