@@ -43,8 +43,8 @@ class Examples:
     thumbs: np.ndarray
 
 
-def collect(raws: Iterable[Raw], kind: str, *, study: bool, progress: Progress | None = None, total: int = 0) -> Examples:
-    """Check and digest every row. ``study``: also look at every image closely enough to find near duplicates."""
+def collect(raws: Iterable[Raw], kind: str, *, near: bool, progress: Progress | None = None, total: int = 0) -> Examples:
+    """Check and digest every row. ``near``: also look at every image closely enough to find near duplicates."""
     spool = Spool(SCHEMA)
     labels: dict[str, int] = {}
     rejected: list[Rejected] = []
@@ -54,21 +54,19 @@ def collect(raws: Iterable[Raw], kind: str, *, study: bool, progress: Progress |
     for raw in raws:
         rejected += raw.rejected
         kept: dict[str, list] = {name: [] for name in SCHEMA.names}
-        contents = _images(raw, study) if kind == "image" else _texts(raw)
-        for index, (fault, content_digest, look) in enumerate(contents):
-            side, fault = _side(raw.splits[index], fault)
-            label = raw.labels[index]
-            if not fault and (label is None or not label.strip()):
-                fault = "no label"
+        looks = _looks(raw, near) if kind == "image" else map(_read, raw.inputs)
+        for text, label, where, given, seen in zip(raw.inputs, raw.labels, raw.where, raw.splits, looks, strict=True):
+            fault = seen.fault or _fault(label, given)
             if fault:
-                rejected.append(Rejected(raw.where[index], fault, split_of(raw.splits[index]) or ""))
+                rejected.append(Rejected(where, fault, split_of(given) or ""))
                 continue
-            row = (raw.inputs[index], labels.setdefault(str(label), len(labels)), content_digest, raw.where[index], side)
+            side = SPLITS.index(split_of(given) or "") if given else UNDECIDED
+            row = (text, labels.setdefault(str(label), len(labels)), seen.digest, where, side)
             for column, value in zip(kept.values(), row, strict=True):
                 column.append(value)
-            if look is not None and look.thumb is not None:
-                dhash.append(look.dhash)
-                thumbs.append(look.thumb)
+            if seen.thumb is not None:
+                dhash.append(seen.dhash)
+                thumbs.append(seen.thumb)
         spool.write(pa.RecordBatch.from_pydict(kept, SCHEMA))
         done += len(raw.inputs)
         if progress:
@@ -77,26 +75,16 @@ def collect(raws: Iterable[Raw], kind: str, *, study: bool, progress: Progress |
     return Examples(spool.table(), list(labels), rejected, np.array(dhash, np.uint64), grey)
 
 
-def _texts(raw: Raw) -> Iterator[tuple[str, str, Look | None]]:
-    for text in raw.inputs:
-        if text is None or not text.strip():
-            yield "empty text", "", None
-        else:
-            yield "", digest.of_bytes(text.encode()), None
+def _read(text: str | None) -> Look:
+    return Look("", digest.of_bytes(text.encode())) if text and not text.isspace() else Look("empty text")
 
 
-def _images(raw: Raw, study: bool) -> Iterator[tuple[str, str, Look | None]]:
-    present = [path for path in raw.inputs if path]
-    looks = each(study if study else glance, present)
-    for path in raw.inputs:
-        look = next(looks) if path else Look("no path")
-        yield look.fault, look.digest, look
+def _looks(raw: Raw, near: bool) -> Iterator[Look]:
+    looks = each(study if near else glance, [path for path in raw.inputs if path])
+    return (next(looks) if path else Look("no path") for path in raw.inputs)
 
 
-def _side(given: str, fault: str) -> tuple[int, str]:
-    if not given:
-        return UNDECIDED, fault
-    split = split_of(given)
-    if split is None:
-        return UNDECIDED, fault or f"split {given!r} is none of train, valid, test"
-    return SPLITS.index(split), fault
+def _fault(label: str | None, given: str) -> str:
+    if label is None or not label.strip():
+        return "no label"
+    return "" if not given or split_of(given) else f"split {given!r} is none of train, valid, test"

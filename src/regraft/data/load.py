@@ -48,10 +48,9 @@ def load(
     task = _agreed_task(task, rows, str(reference))
     said = [*source.said, *rows.said, f"The task is {task}."]
     fractions = {split.VALID: valid_fraction, split.TEST: test_fraction}
-    study = rows.kind == "image" and any(fractions.values()) and not _gives_all(rows, fractions)
     total = rows.num_files if isinstance(rows, Folders) else 0
-    study = study and total <= NEAR_IMAGES
-    found = collect(rows.raws(), rows.kind, study=study, progress=progress, total=total)
+    near = rows.kind == "image" and any(fractions.values()) and total <= NEAR_IMAGES and not _gives_all(rows, fractions)
+    found = collect(rows.raws(), rows.kind, near=near, progress=progress, total=total)
     _check_rejected(str(reference), found, allow_rejected)
     sided = _Sided.of(found, str(reference), allow_rejected)
     given = tuple(name for side, name in enumerate(SPLITS) if np.any(sided.sides == side))
