@@ -1,0 +1,145 @@
+"""``check``, ``plan`` and ``tune``: from what a person asked for to the answer. The surface of this room."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from regraft import lineage
+from regraft.advise import model as models
+from regraft.advise.probe import ProbeResult, probe
+from regraft.cache import Cache
+from regraft.cache.pooled import pooled_features
+from regraft.data import Dataset
+from regraft.data.inspect import inspect
+from regraft.errors import DataError, RequestError
+from regraft.plan.plan import Plan
+from regraft.plan.strategy import Strategy
+from regraft.train import lr_range
+from regraft.train.history import Observer
+from regraft.trunk import machine
+from regraft.tune.decide import FIND, decide, forecast
+from regraft.tune.execute import CACHE_BYTES, Execution
+from regraft.tune.generation import Generation
+from regraft.tune.job import Job, Work, candidates, no_work, open_data, open_job
+from regraft.tune.request import Request
+
+__all__ = ["check", "plan", "tune"]
+
+
+def check(
+    data: str | Path, *, task: str | None = None, input: str | None = None, target: str | None = None, deep: bool = True, work: Work = no_work
+) -> dict[str, Any]:
+    """The data doctor's document on ``data``: counts, splits, and every problem with where it is and what to do."""
+    request = Request(data=str(data), task=task, input=input, target=target, allow_rejected=True)
+    return inspect(open_data(request, work), deep=deep, progress=work)
+
+
+def plan(
+    data: str | Path | Request, *, strategy: Strategy | str | None = None, store: str | Path | None = None, probe: bool = False, work: Work = no_work,
+    **options: Any,
+) -> Plan:  # fmt: skip
+    """Resolve everything for ``data`` and return the plan: the grid, the reasons, the cost. Nothing is trained or stored.
+
+    ``options``: ``model``, ``task``, ``input``, ``target``, ``name``, and any of ``Settings``. ``probe``: measure a linear probe on
+    frozen features first, as ``tune`` does where no strategy is given.
+    """
+    request = data if isinstance(data, Request) else requested(data, strategy, options)
+    return _planned(request, _strategy(strategy), lineage.Store.locate(store), probing=probe, work=work)[0]
+
+
+def tune(
+    data: str | Path | Plan | Request, *, strategy: Strategy | str | None = None, store: str | Path | None = None, resume: bool = False,
+    observer: Observer | None = None, work: Work = no_work, **options: Any,
+) -> Generation:  # fmt: skip
+    """Plan, preflight, train, evaluate, record a generation, write a report.
+
+    ``data``: a path, or the plan that ``plan`` returned. ``options`` as for ``plan``, and ``command``: how to repeat the run.
+    ``resume``: go on with an interrupted run of that name, or start it.
+    """
+    command = str(options.pop("command", ""))
+    where = lineage.Store.locate(store)
+    if isinstance(data, Plan):
+        request = of_plan(data, options)
+        dataset = open_data(request, work)
+        if dataset.fingerprint != data.data["fingerprint"]:
+            raise DataError(f"carry out the plan for {request.data}", "the data has changed since the plan was made", "plan again")
+        made, job = data, open_job(request, dataset, data.model, work)
+    else:
+        request = data if isinstance(data, Request) else requested(data, strategy, options)
+        made, job = _planned(request, _strategy(strategy), where, probing=True, work=work)
+    announce = getattr(observer, "on_plan", None)
+    if announce:
+        announce(made)
+    run = Execution(job=job, plan=made, store=where, name=request.run_name, observer=observer, resume=resume, command=command)
+    return run.go()
+
+
+def requested(data: str | Path, strategy: Strategy | str | None, options: Mapping[str, Any]) -> Request:
+    """A request from keyword options: the request's own fields by name, everything else a setting."""
+    own = {name: options[name] for name in ("model", "task", "input", "target", "name", "allow_rejected") if options.get(name) is not None}
+    settings = {name: value for name, value in options.items() if name not in own and value is not None}
+    return Request(data=str(data), strategy=strategy if isinstance(strategy, str) else None, settings=settings, **own)
+
+
+def of_plan(made: Plan, options: Mapping[str, Any]) -> Request:
+    """The request that would lead to this plan again."""
+    if extra := sorted(set(options) - {"name"}):
+        raise RequestError(f"tune(plan, {extra[0]}=...)", "a plan is settled", "give that to rg.plan(...), or replace it in the plan")
+    data = made.data
+    settings = {name: getattr(made.settings, name) for name in ("input_size", "max_length", "valid_fraction", "test_fraction", "seed")}
+    return Request(data=data["reference"], model=made.model, task=made.task, input=data["input"], target=data["target"], name=options.get("name"),
+                   settings=settings, allow_rejected=True)  # fmt: skip
+
+
+def _strategy(strategy: Strategy | str | None) -> Strategy | None:
+    return strategy if isinstance(strategy, Strategy) else None
+
+
+def _planned(request: Request, strategy: Strategy | None, store: lineage.Store, *, probing: bool, work: Work) -> tuple[Plan, Job]:
+    """The plan and the job that it was made from. A model or a strategy that was not given is chosen by a probe, where probing is on."""
+    dataset = open_data(request, work)
+    cache = Cache(store.cache_folder, CACHE_BYTES)
+    job, found, reasons = _model(request, dataset, cache, work)
+    chosen = strategy is not None or request.strategy is not None
+    if found is None and probing and not chosen:
+        found = _probe(job, cache)
+    made = decide(job, machine.measure(), strategy=strategy, probe=found, reasons=reasons)
+    if request.settings.get("lr") == FIND:
+        made = _with_found_rate(made, job)
+    return made, job
+
+
+def _model(request: Request, dataset: Dataset, cache: Cache, work: Work) -> tuple[Job, ProbeResult | None, tuple[str, ...]]:
+    """The job on the model asked for; else on the only one that fits; else on the one whose features know the task best."""
+    if request.model:
+        return open_job(request, dataset, request.model, work), None, ()
+    references = candidates(dataset.kind)
+    if len(references) == 1:
+        return open_job(request, dataset, references[0], work), None, (f"{references[0]}: the only model for {dataset.kind} that is installed here",)
+    jobs = {reference: open_job(request, dataset, reference, work) for reference in references}
+    probes = {reference: _probe(job, cache) for reference, job in jobs.items()}
+    offers = [models.Candidate(reference, probes[reference], sum(s.macs for s in job.outline.stages)) for reference, job in jobs.items()]
+    reference, reasons = models.choose(offers)
+    return jobs[reference], probes[reference], reasons
+
+
+def _probe(job: Job, cache: Cache | None) -> ProbeResult:
+    """How much the frozen features know: on the training examples alone, by cross-validation."""
+    network = job.network(dropout=0.0, seed=0)
+    features = pooled_features(network, job.encoded("train"), cache=cache, work=lambda done, total: job.work("computing frozen features", done, total))
+    return probe(features, job.encoded("train").targets, num_classes=job.num_classes)
+
+
+def _with_found_rate(made: Plan, job: Job) -> Plan:
+    network = job.network(dropout=made.settings.dropout, seed=made.settings.seed)
+    with torch.random.fork_rng():
+        found = lr_range.find(network, made, job.task, {"train": job.encoded("train")})
+    settings = replace(made.settings, lr=found.suggested)
+    reason = f"lr {found.suggested:.2g}: a tenth of the rate at which the loss was lowest in a range test of {len(found.curve)} steps (Smith 2015)"
+    kept = tuple(r for r in made.reasons if not r.startswith("lr "))
+    return forecast(replace(made, settings=settings, reasons=(*kept, reason)), job, machine.measure())

@@ -1,0 +1,149 @@
+"""Carrying out a plan: fit, measure on valid, fit again on both if the plan says so, measure once on test, record, report.
+
+    network -> fit(train | valid) -> answers on valid --+-> refit(train + valid) --+-> answers on test -> generation -> report
+                                                        +--------------------------+
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from regraft import lineage, report
+from regraft.cache import Cache
+from regraft.data.encode import Encoded, concat
+from regraft.plan.plan import Plan
+from regraft.train.fit import fit
+from regraft.train.history import History, Observer
+from regraft.trunk.network import Network
+from regraft.tune import document, evidence, record
+from regraft.tune.generation import Generation
+from regraft.tune.job import Job
+
+CACHE_BYTES = 20 << 30
+
+
+@dataclass(eq=False, kw_only=True)
+class Execution:
+    """One run of one plan. ``command``: how to repeat it, for the report."""
+
+    job: Job
+    plan: Plan
+    store: lineage.Store
+    name: str
+    observer: Observer | None = None
+    resume: bool = False
+    command: str = ""
+
+    def go(self) -> Generation:
+        began = time.perf_counter()
+        self.folder = self.store.run_folder(self.name)
+        self.cache = Cache(self.store.cache_folder, CACHE_BYTES) if self.plan.settings.cache else None
+        base = record.base(self.store, self.job.trunk)
+        network, history = self._fit("fit", self.plan, self.job.encoded("train"), self.job.optional("valid"))
+        measured = {"valid": self._measure(network, "valid")} if "valid" in self.job.dataset.splits else {}
+        if self.plan.settings.refit and "valid" in self.job.dataset.splits:
+            both = concat(self.job.encoded("train"), self.job.encoded("valid"))
+            network, again = self._fit("refit", shortened(self.plan, history), both, None)
+            history.edits, history.drift = again.edits, again.drift
+            history.train_s += again.train_s
+        if "test" in self.job.dataset.splits:
+            measured["test"] = self._measure(network, "test")
+        facts = self._facts(network, history, measured, time.perf_counter() - began)
+        made = record.write(self.store, self.job, self.plan, network, name=self.name, facts=facts, assets=self._assets(measured), base=base)
+        return self._reported(made, history, measured)
+
+    def _fit(self, part: str, plan: Plan, train: Encoded, valid: Encoded | None) -> tuple[Network, History]:
+        settings = plan.settings
+        network = self.job.network(dropout=settings.dropout, seed=settings.seed, fresh=any(phase.fresh for phase in plan.phases))
+        history = fit(network, plan, task=self.job.task, data={"train": train, "valid": valid}, folder=self.folder / part,
+                      cache=self.cache, observer=self.observer, resume=self.resume)  # fmt: skip
+        return network, history
+
+    def _measure(self, network: Network, split: str) -> Measured:
+        encoded = self.job.encoded(split)
+        scores = evidence.logits(network, encoded, lambda done, total: self.job.work(f"measuring on {split}", done, total))
+        return Measured(split, scores, encoded, evidence.document(self.job.task, scores, encoded, self.job.dataset.classes))
+
+    def _facts(self, network: Network, history: History, measured: dict[str, Measured], seconds: float) -> dict[str, Any]:
+        moved = max((phase.trainable_parameters for phase in history.phases), default=0)
+        return {
+            "metrics": {split: m.document["metrics"] for split, m in measured.items()},
+            "edits": history.edits,
+            "drift": history.drift,
+            "warnings": [*self.plan.warnings, *history.events],
+            "cost": {
+                "time_s": seconds,
+                "train_s": history.train_s,
+                "peak_memory_bytes": peak_memory_bytes(),
+                "parameters": sum(p.numel() for p in network.parameters()),
+                "trainable_parameters": moved,
+                "cache": {"phases_cached": sum(phase.cached for phase in history.phases), "phases": len(history.phases)},
+                "precision": history.precision,
+                "device": history.device,
+            },
+        }
+
+    def _assets(self, measured: dict[str, Measured]) -> dict[str, bytes]:
+        learned = [d for split in ("train", "valid") if split in self.job.dataset.splits for d in self.job.encoded(split).digests]
+        answers = record.answers(measured["test"].scores, measured["test"].encoded.digests) if "test" in measured else {}
+        return {**answers, **record.seen(learned)}
+
+    def _reported(self, made: lineage.Generation, history: History, measured: dict[str, Measured]) -> Generation:
+        page = self.folder / f"report-{made.digest[:12]}.html"
+        manifest = {**made.manifest, "digest": made.digest, "name": self.name}
+        manifest["cost"] = {**manifest["cost"], "stored_bytes": made.stored_bytes}
+        tune = document.tune_document(manifest, self.plan, self.job, report=str(page))
+        shown = measured.get("test") or measured.get("valid")
+        if shown:
+            errors = document.errors_shown(self.job.task, shown.scores, self.job.dataset.splits[shown.split], self.job.dataset.classes)
+            full = document.report_document(tune, self.plan, self.job, history, evaluation=shown.document, errors=errors,
+                                            command=self.command, manifest=manifest)  # fmt: skip
+            write_pages(page, full)
+        return Generation(self.store, made, tune)
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Answers on one split, ``scores`` (n, k) logits, and their ``evaluate`` document."""
+
+    split: str
+    scores: NDArray[np.float32]
+    encoded: Encoded
+    document: dict[str, Any]
+
+
+def shortened(plan: Plan, history: History) -> Plan:
+    """The plan for the second fit: no valid split to watch, and as many epochs as the first fit needed to be at its best."""
+    settings = replace(plan.settings, patience=0)
+    last = len(plan.phases) - 1
+    if history.best and plan.settings.patience and int(history.best["phase"]) == last:
+        whole = history.phases[last].epochs
+        settings = replace(settings, epochs=plan.settings.epochs * min(1.0, history.best["epoch"] / whole))
+    return replace(plan, settings=settings)
+
+
+def write_pages(page: Path, full: dict[str, Any]) -> None:
+    """The HTML page, the model card and the JSON that both were made from, side by side."""
+    page.write_text(report.html(full), encoding="utf-8")
+    page.with_suffix(".md").write_text(report.card(full), encoding="utf-8")
+    page.with_suffix(".json").write_text(json.dumps(full, ensure_ascii=False), encoding="utf-8")
+
+
+def peak_memory_bytes() -> int:
+    """The most that this process has held: on the device where there is one, else in main memory."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
