@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from regraft import digest
 from regraft.data.dataset import Progress, Rejected
-from regraft.data.look import THUMB, Look, each, glance
+from regraft.data.look import THUMB, Look, each, glance, study
 from regraft.data.names import split_of
 from regraft.data.split import UNDECIDED
 from regraft.data.spool import Spool
