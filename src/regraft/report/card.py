@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from regraft.report.markup import printable
 from regraft.report.numbers import clipped, count, interval, number, quantity, rate, words
 from regraft.report.reading import Document, class_names, confused_pairs, flat, mapping, per_class, splits_measured, texts, verdict
 from regraft.spec import METRICS
@@ -29,7 +30,7 @@ def card(document: Document) -> str:
         ("Make it again", _again(document)),
     ]
     top = [_front_matter(document), f"# {plain(document.get('name') or 'model')}", plain(verdict(document))]
-    return "\n\n".join([*top, *(f"## {title}\n\n{body}" for title, body in sections if body)]) + "\n"
+    return printable("\n\n".join([*top, *(f"## {title}\n\n{body}" for title, body in sections if body)]) + "\n")
 
 
 def plain(text: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from regraft.report.markup import Html, el, join
 from regraft.report.numbers import clipped, count, number, percent, rate
 from regraft.report.reading import Document, confused_pairs, confusion, per_class
-from regraft.report.results import bar
+from regraft.report.results import bar, column
 
 SHOWN_AT_ONCE = 15
 MOST_CLASSES = 400
@@ -38,7 +38,7 @@ def _weakness(row: dict[str, Any]) -> tuple[bool, float, str]:
 
 
 def _rows(found: list[dict[str, Any]]) -> Html:
-    head = el("tr", [el("th", text, scope="col") for text in ("class", "precision", "recall", "F1", "examples")])
+    head = el("tr", [column(text) for text in ("class", "precision", "recall", "F1", "examples#")])
     return el("div", el("table", el("thead", head), el("tbody", [_row(row) for row in found]), class_="classes"), class_="wide")
 
 
@@ -61,7 +61,7 @@ def confusions(document: Document) -> Html | None:
 
 def _pairs(pairs: list[tuple[str, str, int, int]]) -> Html:
     most = pairs[0][2]
-    head = el("tr", [el("th", text, scope="col") for text in ("is", "was called", "times", "of its examples")])
+    head = el("tr", [column(text) for text in ("is", "was called", "times", "of its examples#")])
     body = [
         el("tr", el("td", clipped(label, 48)), el("td", clipped(predicted, 48)), el("td", bar(times / most, count(times), "error")),
            el("td", percent(times / of), class_="number"))

@@ -73,7 +73,7 @@ def _looks(columns: list[list[Cell]], index: int) -> list[tuple[Any, ...]]:
 def _row(stages: list[str], columns: list[list[Cell]], boundaries: list[int], run: range) -> Html:
     name = stages[run.start] if len(run) == 1 else f"{stages[run.start]} … {stages[run.stop - 1]}"
     cells = [
-        _cell(cells[run.start] if run.start < len(cells) else {}, edge=boundary == run.start)
+        _cell(cells[run.start] if run.start < len(cells) else {}, edge=0 < boundary == run.start)
         for cells, boundary in zip(columns, boundaries, strict=True)
     ]
     numbers = [number(columns[0][i].get("parameters")) for i in run if i < len(columns[0])]

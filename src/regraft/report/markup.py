@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from html import escape
 
 VOID = frozenset({"br", "img", "meta", "col", "line", "rect", "circle", "path", "polyline"})
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 
 
 class Html(str):
@@ -41,7 +43,7 @@ def _text(child: Child) -> str:
     if isinstance(child, Html):
         return child
     if isinstance(child, str):
-        return escape(_printable(child))
+        return escape(printable(child))
     if isinstance(child, int | float):
         return str(child)
     return join(*child)
@@ -53,10 +55,10 @@ def _attribute(name: str, value: Attribute) -> str:
     written = name.rstrip("_").replace("_", "-")
     if value is True:
         return f" {written}"
-    shown = f"{value:.6g}" if isinstance(value, float) else escape(_printable(str(value)))
+    shown = f"{value:.6g}" if isinstance(value, float) else escape(printable(str(value)))
     return f' {written}="{shown}"'
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Control characters and halves of surrogate pairs, which no page may hold, become the replacement character."""
-    return "".join("\ufffd" if (ord(c) < 32 and c not in "\n\t\r") or 0xD800 <= ord(c) <= 0xDFFF else c for c in text)
+    return UNPRINTABLE.sub("\ufffd", text)

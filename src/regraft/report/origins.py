@@ -9,7 +9,7 @@ from typing import Any
 from regraft.report.markup import Html, el, join
 from regraft.report.numbers import DASH, clipped, count, number, quantity, short, words
 from regraft.report.reading import Document, class_names, flat, mapping, rows, texts
-from regraft.report.results import bar
+from regraft.report.results import bar, column
 
 MOST_ROWS = 30
 MOST_NAMES = 60
@@ -71,7 +71,7 @@ def _problems(check: dict[str, Any]) -> Html | None:
         return None
     rank = {name: i for i, name in enumerate(SEVERITIES)}
     found.sort(key=lambda row: rank.get(str(row.get("severity")), len(rank)))
-    head = el("tr", [el("th", text, scope="col") for text in ("found", "where", "count", "advice")])
+    head = el("tr", [column(text) for text in ("found", "where", "count#", "advice")])
     body = [
         el("tr", el("td", el("span", str(row.get("severity", "")), class_=f"badge {_severity(row)}"), " ", words(str(row.get("kind", "")))),
            el("td", clipped(_where(row.get("where")), 160)), el("td", count(row.get("count")), class_="number"), el("td", clipped(row.get("advice", ""), 300)))
@@ -98,7 +98,7 @@ def _rejected(check: dict[str, Any]) -> Html | None:
     ]
     more = f" The first {MOST_ROWS} are listed." if total > MOST_ROWS and found else ""
     return join(
-        el("h3", f"{count(total)} examples could not be used"),
+        el("h3", f"{count(total)} example{'' if total == 1 else 's'} could not be used"),
         el("p", f"Nothing is left out without being named.{more}", class_="note"),
         el("ul", listed),
     )

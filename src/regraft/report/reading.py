@@ -58,7 +58,8 @@ def confusion(document: Document) -> tuple[list[str], list[list[int]]]:
     names: list[Any] = []
     if isinstance(value, Mapping):
         names, value = value.get("classes") or [], value.get("matrix")
-    matrix = [[int(number(cell) or 0) for cell in row] for row in value or [] if isinstance(row, list | tuple)]
+    given = value if isinstance(value, list | tuple) else []
+    matrix = [[int(number(cell) or 0) for cell in row] for row in given if isinstance(row, list | tuple)]
     if not matrix or any(len(row) != len(matrix) for row in matrix):
         return [], []
     names = list(names) or [row["class"] for row in per_class(document)] or class_names(document)
@@ -143,4 +144,4 @@ def _weakest(document: Document) -> str:
     if len(scored) < 2:
         return ""
     f1, name = min(scored)
-    return f"; weakest on {name[:60]!r} (F1 {f1:.2f})" if f1 < 0.995 else "; no class stands out as weak"
+    return f"; weakest on “{name[:60]}” (F1 {f1:.2f})" if f1 < 0.995 else "; no class stands out as weak"

@@ -53,7 +53,7 @@ def whisker(metric: Any) -> Html | None:
     parts = [
         el("line", x1=4, x2=4 + WIDTH, y1=8, y2=8, class_="rule"),
         el("line", x1=4 + WIDTH * low, x2=4 + WIDTH * high, y1=8, y2=8, class_="span"),
-        el("circle", cx=4 + WIDTH * value, cy=8, r=3.5, class_="first"),
+        el("line", x1=4 + WIDTH * value, x2=4 + WIDTH * value, y1=3, y2=13, class_="middle"),
     ]
     return el("svg", parts, viewBox=f"0 0 {WIDTH + 8:g} 16", class_="whisker", aria_hidden="true")
 
@@ -74,7 +74,7 @@ def reliability(document: Document) -> Html | None:
         el("span", "on the dashed line, 80% sure is right 80% of the time", class_="note"),
     )
     words = [el("p", _sureness(bins)), _bins_table(bins)]
-    return el("div", el("figure", caption, chart), el("div", words), class_="beside")
+    return el("div", el("figure", caption, chart, class_="reliability"), el("div", words), class_="beside")
 
 
 def _bar(axes: Axes, row: dict[str, float]) -> Html:
@@ -100,7 +100,7 @@ def _sureness(bins: list[dict[str, float]]) -> str:
 
 def _bins_table(bins: list[dict[str, float]]) -> Html:
     most = max(row["n"] for row in bins)
-    head = el("tr", [el("th", text, scope="col") for text in ("confidence", "right", "examples")])
+    head = el("tr", [column(text) for text in ("confidence", "right#", "examples")])
     body = [
         el("tr", el("td", f"{row['low']:.2f} {DASH} {row['high']:.2f}"), el("td", percent(row["accuracy"]), class_="number"),
            el("td", bar(row["n"] / most, count(row["n"]))))
@@ -113,3 +113,8 @@ def bar(fraction: float | None, text: str, class_: str = "") -> Html:
     """A number with a bar behind it, as long as its fraction of the cell."""
     width = 100 * min(max(fraction or 0.0, 0.0), 1.0)
     return el("span", el("i", style=f"width:{width:.1f}%"), el("span", text), class_=f"bar {class_}".strip())
+
+
+def column(text: str) -> Html:
+    """The head of a table's column; of numbers, to the right, where the text ends in ``#``."""
+    return el("th", text.rstrip("#"), scope="col", class_="number" if text.endswith("#") else None)
