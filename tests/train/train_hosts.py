@@ -47,7 +47,9 @@ def texts(n: int, *, seed: int = 0) -> Arrays:
     rng = np.random.default_rng(seed)
     targets = rng.integers(NUM_CLASSES, size=n)
     lengths = rng.integers(4, 13, size=n).astype(np.int32)
-    ids = rng.integers(1, 20, size=(n, 12)) + 20 * np.where(rng.random((n, 12)) < 0.7, targets[:, None], rng.integers(NUM_CLASSES, size=(n, 12)))
+    ids = rng.integers(1, 20, size=(n, 12)) + 20 * np.where(
+        rng.random((n, 12)) < 0.7, targets[:, None], rng.integers(NUM_CLASSES, size=(n, 12))
+    )
     ids[np.arange(12)[None, :] >= lengths[:, None]] = 0
     return Arrays("input_ids", ids.astype(np.int64), targets, lengths)
 
@@ -103,13 +105,21 @@ def text_network(*, seed: int = 0, dropout: float = 0.1, blocks: int = 3) -> Net
     torch.manual_seed(seed)
     host = TextHost(dropout=dropout, blocks=blocks)
     stages = [("stem", ["embedding"]), *((f"blocks.{i}", [f"blocks.{i}"]) for i in range(blocks))]
-    trunk = Trunk.of(host, stages=stages, width=16, pooling="mean", input=InputSpec(kind="text"), run=lambda host, inputs: host(inputs["input_ids"]))
+    trunk = Trunk.of(
+        host, stages=stages, width=16, pooling="mean", input=InputSpec(kind="text"), run=lambda host, inputs: host(inputs["input_ids"])
+    )
     return Network(trunk, LinearHead(16, NUM_CLASSES, "mean", dropout))
 
 
 def image_network(*, seed: int = 0) -> Network:
     torch.manual_seed(seed)
-    trunk = Trunk.of(ImageHost(), stages=["stem", "body"], width=8, input=InputSpec(kind="image", size=(8, 8)), run=lambda host, inputs: host(inputs["image"]))
+    trunk = Trunk.of(
+        ImageHost(),
+        stages=["stem", "body"],
+        width=8,
+        input=InputSpec(kind="image", size=(8, 8)),
+        run=lambda host, inputs: host(inputs["image"]),
+    )
     return Network(trunk, LinearHead(8, NUM_CLASSES, "none", 0.0))
 
 
