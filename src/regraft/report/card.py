@@ -9,7 +9,18 @@ from typing import Any
 
 from regraft.report.markup import printable
 from regraft.report.numbers import clipped, count, interval, number, quantity, rate, words
-from regraft.report.reading import Document, class_names, confused_pairs, flat, mapping, per_class, splits_measured, texts, verdict
+from regraft.report.reading import (
+    Document,
+    class_names,
+    confused_pairs,
+    confusion,
+    flat,
+    mapping,
+    per_class,
+    splits_measured,
+    texts,
+    verdict,
+)
 from regraft.spec import METRICS
 
 MOST_CLASSES = 30
@@ -79,7 +90,7 @@ def _classes(document: Document) -> str:
 def _pairs(document: Document) -> str:
     return "\n".join(
         f"- {plain(label)} was called {plain(predicted)} {times} times of {of}"
-        for label, predicted, times, of in confused_pairs(document)[:MOST_PAIRS]
+        for label, predicted, times, of in confused_pairs(*confusion(document))[:MOST_PAIRS]
     )
 
 

@@ -52,7 +52,7 @@ def confusions(document: Document) -> Html | None:
     names, matrix = confusion(document)
     if not matrix:
         return None
-    pairs = confused_pairs(document)
+    pairs = confused_pairs(names, matrix)
     drawn = _heatmap(names, matrix) if len(names) <= LARGEST_MATRIX else None
     if not pairs:
         return join(drawn, el("p", "No example was taken for another class."))

@@ -96,3 +96,9 @@ def clipped(text: Any, length: int) -> str:
     """At most ``length`` characters, with a sign where something was left out."""
     found = str(text)
     return found if len(found) <= length else found[: length - 1].rstrip() + "…"
+
+
+def moment(value: Any) -> str:
+    """An ISO time to the second: ``2026-11-21 18:40:00 UTC``."""
+    text = str(value or "")
+    return text[:19].replace("T", " ") + (" UTC" if text.endswith(("+00:00", "Z")) else "")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from regraft.report.markup import Html, el, join
-from regraft.report.numbers import DASH, clipped, count, number, quantity, short, words
+from regraft.report.numbers import DASH, clipped, count, moment, number, quantity, short, words
 from regraft.report.reading import Document, class_names, flat, mapping, rows, texts
 from regraft.report.results import bar, column
 
@@ -152,6 +152,8 @@ def _facts(title: str, facts: dict[str, Any]) -> Html | None:
 def _fact(key: str, value: Any) -> Html | str:
     if key in ("digest", "parent"):
         return el("code", clipped(value, 64))
+    if key == "created":
+        return moment(value)
     return clipped(quantity(key, value) if key.endswith(("_bytes", "_s")) else value, 200)
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
 from regraft.report import classes, curves, errors, grid, origins, results
 from regraft.report.markup import Html, el, join
-from regraft.report.numbers import count, interval, number, percent, quantity, rate, seconds, size
+from regraft.report.numbers import count, interval, moment, number, percent, quantity, rate, seconds, size
 from regraft.report.reading import Document, headline, mapping, verdict
 
 LIMIT_BYTES = 1_000_000
 MARGIN_BYTES = 10_000
+ERRORS = "errors"
 
 Section = Callable[[Document], Html | None]
 SECTIONS: tuple[tuple[str, str, Section], ...] = (
@@ -24,7 +25,7 @@ SECTIONS: tuple[tuple[str, str, Section], ...] = (
     ("classes", "Class by class", classes.table),
     ("confusion", "What is taken for what", classes.confusions),
     ("calibration", "How sure, how right", results.reliability),
-    ("errors", "Worst errors", lambda document: None),
+    (ERRORS, "Worst errors", lambda document: errors.section(document, 0)),
     ("cost", "Cost", origins.cost),
     ("lineage", "Where it comes from", origins.lineage),
     ("again", "How to make it again", origins.reproduce),
@@ -34,17 +35,17 @@ SECTIONS: tuple[tuple[str, str, Section], ...] = (
 def html(document: Document) -> str:
     """The page of a ``tune`` or ``evaluate`` document; every key may be missing. At most ``LIMIT_BYTES`` of UTF-8: images that do not fit are left
     out, and the page says how many."""
-    bare = _page(document, 0)
-    room = LIMIT_BYTES - MARGIN_BYTES - len(bare.encode())
-    return _page(document, room) if room > 0 else bare
+    bodies = {anchor: section(document) for anchor, _, section in SECTIONS}
+    page = _page(document, bodies)
+    room = LIMIT_BYTES - MARGIN_BYTES - len(page.encode())
+    if room <= 0:
+        return page
+    bodies[ERRORS] = errors.section(document, room)
+    return _page(document, bodies)
 
 
-def _page(document: Document, image_bytes: int) -> str:
-    made = [
-        (anchor, title, errors.section(document, image_bytes) if anchor == "errors" else section(document))
-        for anchor, title, section in SECTIONS
-    ]
-    shown = [(anchor, title, body) for anchor, title, body in made if body]
+def _page(document: Document, bodies: Mapping[str, Html | None]) -> str:
+    shown = [(anchor, title, bodies[anchor]) for anchor, title, _ in SECTIONS if bodies[anchor]]
     name = str(document.get("name") or "Report")
     head = el(
         "head",
@@ -105,12 +106,10 @@ def _tile(label: str, value: str, note: str = "", drawing: Html | None = None) -
 
 
 def _foot(document: Document) -> Html:
-    made = str(document.get("created") or "")[:19].replace("T", " ")
+    made = moment(document.get("created"))
     return el(
         "footer",
-        join(
-            "Made by Regraft", f" on {made} UTC" if made else None, ". This page holds everything it shows and asks nothing of the network."
-        ),
+        join("Made by Regraft", f" on {made}" if made else None, ". This page holds everything it shows and asks nothing of the network."),
     )
 
 

@@ -59,7 +59,7 @@ def confusion(document: Document) -> tuple[list[str], list[list[int]]]:
     if isinstance(value, Mapping):
         names, value = value.get("classes") or [], value.get("matrix")
     given = value if isinstance(value, list | tuple) else []
-    matrix = [[int(number(cell) or 0) for cell in row] for row in given if isinstance(row, list | tuple)]
+    matrix = [[cell if type(cell) is int else int(number(cell) or 0) for cell in row] for row in given if isinstance(row, list | tuple)]
     if not matrix or any(len(row) != len(matrix) for row in matrix):
         return [], []
     names = list(names) or [row["class"] for row in per_class(document)] or class_names(document)
@@ -76,10 +76,12 @@ def class_names(document: Document) -> list[str]:
     return []
 
 
-def confused_pairs(document: Document) -> list[tuple[str, str, int, int]]:
+def confused_pairs(names: list[str], matrix: list[list[int]]) -> list[tuple[str, str, int, int]]:
     """(label, predicted, how often, examples of that label), most frequent first."""
-    names, matrix = confusion(document)
-    found = [(names[i], names[j], cell, sum(row)) for i, row in enumerate(matrix) for j, cell in enumerate(row) if i != j and cell > 0]
+    found = []
+    for i, row in enumerate(matrix):
+        total = sum(row)
+        found += [(names[i], names[j], cell, total) for j, cell in enumerate(row) if cell > 0 and i != j]
     return sorted(found, key=lambda pair: (-pair[2], pair[0], pair[1]))
 
 
