@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from inspect import Parameter, Signature, signature
+from typing import Annotated, Any
 
 import typer
 
-Data = Annotated[str, typer.Argument(help="a folder of class folders, a folder with train/ valid/ test/, or a CSV, TSV, JSONL or Parquet file")]
+from regraft.cli.resolve import resolved
+
+DATA = typer.Argument(help="a folder of class folders, a folder with train/ valid/ test/, or a CSV, TSV, JSONL or Parquet file")
+Data = Annotated[str, DATA]
 Name = Annotated[str, typer.Argument(help="a generation: its name, tag, name~1, or the start of its digest")]
 Json = Annotated[bool, typer.Option("--json", help="print exactly one JSON document on stdout")]
 Store = Annotated[str | None, typer.Option("--store", help="folder of the lineage [default: $REGRAFT_STORE, else the nearest .regraft/]")]
@@ -23,3 +28,37 @@ GenerationName = Annotated[str | None, typer.Option("--name", help="name of the 
 Recipe = Annotated[str | None, typer.Option("--recipe", "-r", help="YAML file with any of these settings; flags win over it")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="any setting, e.g. --set label_smoothing=0.1 --set augment.flip=0.5; repeatable")]
 AllowRejected = Annotated[bool, typer.Option("--allow-rejected", help="go on though more than 1% of the rows cannot be used")]
+
+REQUEST: dict[str, Any] = {
+    "model": Model,
+    "task": Task,
+    "strategy": StrategyText,
+    "input": Input,
+    "target": Target,
+    "epochs": Epochs,
+    "lr": Lr,
+    "batch_size": BatchSize,
+    "seed": Seed,
+    "name": GenerationName,
+    "recipe": Recipe,
+    "set": Set,
+    "allow_rejected": AllowRejected,
+}
+"""What ``plan``, ``tune`` and their kin can be told about one run."""
+
+
+def with_request(run: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the options of ``REQUEST``. It is called as ``run(data, options, ...its own)``, ``options`` as merged by ``resolve``."""
+
+    def command(**values: Any) -> None:
+        given = {name: values.pop(name) for name in REQUEST}
+        run(*resolved(values.pop("data"), given), **values)
+
+    own = [parameter for name, parameter in signature(run, eval_str=True).parameters.items() if name not in ("data", "given")]
+    shared = [Parameter(name, Parameter.KEYWORD_ONLY, default=False if kind is AllowRejected else None, annotation=kind) for name, kind in REQUEST.items()]
+    data = Parameter("data", Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, DATA])
+    parameters = [data, *shared, *(parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in own)]
+    command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  typer reads the options from here
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    command.__doc__, command.__name__ = run.__doc__, run.__name__
+    return command

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,17 +49,17 @@ def plan(
     frozen features first, as ``tune`` does where no strategy is given.
     """
     request = data if isinstance(data, Request) else requested(data, strategy, options)
-    return _planned(request, _strategy(strategy), lineage.Store.locate(store), probing=probe, work=work)[0]
+    return _planned(request, lineage.Store.locate(store), probing=probe, work=work)[0]
 
 
 def tune(
     data: str | Path | Plan | Request, *, strategy: Strategy | str | None = None, store: str | Path | None = None, resume: bool = False,
-    observer: Observer | None = None, work: Work = no_work, **options: Any,
+    observer: Observer | None = None, work: Work = no_work, on_plan: Callable[[Plan], None] | None = None, **options: Any,
 ) -> Generation:  # fmt: skip
     """Plan, preflight, train, evaluate, record a generation, write a report.
 
     ``data``: a path, or the plan that ``plan`` returned. ``options`` as for ``plan``, and ``command``: how to repeat the run.
-    ``resume``: go on with an interrupted run of that name, or start it.
+    ``resume``: go on with an interrupted run of that name, or start it. ``on_plan``: is shown the plan before anything is spent.
     """
     command = str(options.pop("command", ""))
     where = lineage.Store.locate(store)
@@ -71,10 +71,9 @@ def tune(
         made, job = data, open_job(request, dataset, data.model, work)
     else:
         request = data if isinstance(data, Request) else requested(data, strategy, options)
-        made, job = _planned(request, _strategy(strategy), where, probing=True, work=work)
-    announce = getattr(observer, "on_plan", None)
-    if announce:
-        announce(made)
+        made, job = _planned(request, where, probing=True, work=work)
+    if on_plan:
+        on_plan(made)
     run = Execution(job=job, plan=made, store=where, name=request.run_name, observer=observer, resume=resume, command=command)
     return run.go()
 
@@ -83,7 +82,7 @@ def requested(data: str | Path, strategy: Strategy | str | None, options: Mappin
     """A request from keyword options: the request's own fields by name, everything else a setting."""
     own = {name: options[name] for name in ("model", "task", "input", "target", "name", "allow_rejected") if options.get(name) is not None}
     settings = {name: value for name, value in options.items() if name not in own and value is not None}
-    return Request(data=str(data), strategy=strategy if isinstance(strategy, str) else None, settings=settings, **own)
+    return Request(data=str(data), strategy=strategy, settings=settings, **own)
 
 
 def of_plan(made: Plan, options: Mapping[str, Any]) -> Request:
@@ -96,19 +95,14 @@ def of_plan(made: Plan, options: Mapping[str, Any]) -> Request:
                    settings=settings, allow_rejected=True)  # fmt: skip
 
 
-def _strategy(strategy: Strategy | str | None) -> Strategy | None:
-    return strategy if isinstance(strategy, Strategy) else None
-
-
-def _planned(request: Request, strategy: Strategy | None, store: lineage.Store, *, probing: bool, work: Work) -> tuple[Plan, Job]:
+def _planned(request: Request, store: lineage.Store, *, probing: bool, work: Work) -> tuple[Plan, Job]:
     """The plan and the job that it was made from. A model or a strategy that was not given is chosen by a probe, where probing is on."""
     dataset = open_data(request, work)
     cache = Cache(store.cache_folder, CACHE_BYTES)
     job, found, reasons = _model(request, dataset, cache, work)
-    chosen = strategy is not None or request.strategy is not None
-    if found is None and probing and not chosen:
+    if found is None and probing and request.strategy is None:
         found = _probe(job, cache)
-    made = decide(job, machine.measure(), strategy=strategy, probe=found, reasons=reasons)
+    made = decide(job, machine.measure(), probe=found, reasons=reasons)
     if request.settings.get("lr") == FIND:
         made = _with_found_rate(made, job)
     return made, job

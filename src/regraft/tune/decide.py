@@ -15,18 +15,18 @@ from regraft.plan import cost
 from regraft.plan.check import check
 from regraft.plan.plan import Plan
 from regraft.plan.settings import Settings
-from regraft.plan.strategy import Strategy, parse
+from regraft.plan.strategy import parse
 from regraft.trunk.machine import Machine
 from regraft.tune.job import Job, facts_of
 
 FIND = "find"
 
 
-def decide(job: Job, machine: Machine, *, strategy: Strategy | None = None, probe: ProbeResult | None = None, reasons: tuple[str, ...] = ()) -> Plan:
+def decide(job: Job, machine: Machine, *, probe: ProbeResult | None = None, reasons: tuple[str, ...] = ()) -> Plan:
     """The plan for ``job``, checked, with its forecast. ``reasons``: sentences that come first (why this model)."""
     given = dict(job.request.settings)
-    if strategy is None and job.request.strategy:
-        strategy = parse(job.request.strategy)
+    asked = job.request.strategy
+    strategy = parse(asked) if isinstance(asked, str) else asked
     advice = choose(data_facts(job, machine), job.outline, probe=probe, strategy=strategy, seed=int(given.get("seed", 0)))
     settings = merged(advice.settings, given)
     strategy = strategy or parse(advice.strategy)

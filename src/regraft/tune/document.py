@@ -34,7 +34,7 @@ def tune_document(generation: Mapping[str, Any], plan: Plan, job: Job, *, report
         "task": plan.task,
         "model": plan.model,
         "strategy": plan.strategy,
-        "plan": explain.document(plan, job.outline),
+        "plan": explain.document(plan, job.outline, num_classes=job.num_classes),
         "metrics": generation["metrics"],
         "cost": generation["cost"],
         "report": report,

@@ -6,22 +6,21 @@
 
 from __future__ import annotations
 
-import json
 import resource
 import sys
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from regraft import lineage, report
+from regraft import lineage
 from regraft.cache import Cache
 from regraft.data.encode import Encoded, concat
 from regraft.plan.plan import Plan
+from regraft.report import pages
 from regraft.train.fit import fit
 from regraft.train.history import History, Observer
 from regraft.trunk.network import Network
@@ -99,7 +98,7 @@ class Execution:
         return {**answers, **record.seen(learned)}
 
     def _reported(self, made: lineage.Generation, history: History, measured: dict[str, Measured]) -> Generation:
-        page = self.folder / f"report-{made.digest[:12]}.html"
+        page = pages.path_of(self.folder, made.digest)
         manifest = {**made.manifest, "digest": made.digest, "name": self.name}
         manifest["cost"] = {**manifest["cost"], "stored_bytes": made.stored_bytes}
         tune = document.tune_document(manifest, self.plan, self.job, report=str(page))
@@ -108,7 +107,7 @@ class Execution:
             errors = document.errors_shown(self.job.task, shown.scores, self.job.dataset.splits[shown.split], self.job.dataset.classes)
             full = document.report_document(tune, self.plan, self.job, history, evaluation=shown.document, errors=errors,
                                             command=self.command, manifest=manifest)  # fmt: skip
-            write_pages(page, full)
+            pages.write(page, full)
         return Generation(self.store, made, tune)
 
 
@@ -130,13 +129,6 @@ def shortened(plan: Plan, history: History) -> Plan:
         whole = history.phases[last].epochs
         settings = replace(settings, epochs=plan.settings.epochs * min(1.0, history.best["epoch"] / whole))
     return replace(plan, settings=settings)
-
-
-def write_pages(page: Path, full: dict[str, Any]) -> None:
-    """The HTML page, the model card and the JSON that both were made from, side by side."""
-    page.write_text(report.html(full), encoding="utf-8")
-    page.with_suffix(".md").write_text(report.card(full), encoding="utf-8")
-    page.with_suffix(".json").write_text(json.dumps(full, ensure_ascii=False), encoding="utf-8")
 
 
 def peak_memory_bytes() -> int:

@@ -13,8 +13,11 @@ from regraft.data import load
 from regraft.data.encode import Encoded, encode
 from regraft.errors import DataError, RequestError
 from regraft.evaluate.compare import Verdict, paired
+from regraft.report import pages
 from regraft.serve.predictor import Predictor
 from regraft.spec import SPLITS, InputKind
+
+SEEN = "seen.examples"
 
 
 class Generation:
@@ -65,10 +68,10 @@ class Generation:
 
         ``split``: which one of the data; by default test where the data brings one, else everything there is.
         """
-        examples, encoded = self._examples(data, split)
+        chosen, encoded = self._examples(data, split)
         probabilities = self.predictor.probabilities(encoded)
         document = self.predictor.task.document(probabilities, encoded.targets, self.classes)
-        document.update(name=self.name, digest=self.digest, data=examples)
+        document.update(name=self.name, digest=self.digest, data=data, split=chosen, warnings=self._warnings(encoded))
         if against is not None:
             verdict = self._compare(against, data, split, probabilities.argmax(axis=1) == encoded.targets)
             document["against"] = {"name": against.name, "digest": against.digest, **verdict.json()}
@@ -90,17 +93,21 @@ class Generation:
         encoded.targets = np.asarray([self.classes.index(dataset.classes[target]) for target in encoded.targets])
         return chosen, encoded
 
+    def _warnings(self, encoded: Encoded) -> list[str]:
+        """Says so where examples were trained on: then the figures are no test."""
+        seen = self.store.assets(self.record).get(SEEN, b"")
+        known = {seen[i : i + 8] for i in range(0, len(seen), 8)}
+        count = sum(bytes.fromhex(digest[:16]) in known for digest in encoded.digests)
+        return [f"{count:,} of {len(encoded):,} examples were trained on: these figures are no test"] if count else []
+
     def _compare(self, other: Generation, data: str, split: str | None, correct: np.ndarray) -> Verdict:
         _, encoded = other._examples(data, split)
         theirs = other.predictor.probabilities(encoded).argmax(axis=1) == encoded.targets
         return paired(correct, theirs)
 
     def report(self) -> Path:
-        """Path of the HTML report of the run that made this generation."""
-        page = self.store.run_folder(self.name) / f"report-{self.digest[:12]}.html"
-        if not page.exists():
-            raise RequestError(f"the report of {self.name}", f"{page} is not there", f"regraft report {self.name} writes it anew")
-        return page
+        """Path of the HTML report of the run that made this generation, written anew."""
+        return pages.rewrite(self.store.run_folder(self.name), self.digest)
 
 
 def open(name: str, *, store: str | Path | None = None) -> Generation:

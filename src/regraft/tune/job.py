@@ -119,4 +119,5 @@ def facts_of(job: Job) -> dict[str, Any]:
         "said": list(data.said),
         "rejected": [{"where": r.where, "reason": r.reason, "split": r.split} for r in data.rejected[:100]],
         "num_rejected": len(data.rejected),
+        "outline": job.outline.json(),
     }

@@ -39,7 +39,7 @@ def write(
         "task": plan.task,
         "model": plan.model,
         "strategy": plan.strategy,
-        "plan": plan.json(),
+        "plan": {key: value for key, value in plan.json().items() if key != "data"},
         "data": plan.data,
         "classes": list(job.dataset.classes),
         "source": trunk.source,

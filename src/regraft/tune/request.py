@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from regraft.plan.strategy import Strategy
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -15,7 +17,7 @@ class Request:
     data: str
     model: str | None = None
     task: str | None = None
-    strategy: str | None = None
+    strategy: Strategy | str | None = None
     input: str | None = None
     target: str | None = None
     name: str | None = None

@@ -1,0 +1,79 @@
+"""Pooled features of a whole split: all that a linear head reads, computed once and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from regraft.cache.boundary import Boundary
+from regraft.cache.key import key
+from regraft.cache.layout import POOLED, Layout, TensorLayout
+from regraft.data.batching import evaluation_batches
+from regraft.data.encode import Encoded, prepare
+from regraft.errors import StorageError
+from regraft.trunk.network import Network
+from regraft.trunk.trunk import Inputs
+
+if TYPE_CHECKING:
+    from regraft.cache.store import Cache
+
+BATCH_SIZE = 64
+
+
+def pooled_features(
+    network: Network,
+    encoded: Encoded,
+    *,
+    cache: Cache | None = None,
+    compute: str = "float32",
+    work: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float32]:
+    """(n, width) in the order of ``encoded``: what ``network.head.linear`` reads, in eval mode and without augmentation.
+
+    Read from ``cache`` where they are known, else computed in ``compute`` precision and kept there; a cache that cannot be
+    written (disk full, read-only) costs nothing but the next time.
+    """
+    boundary = Boundary(network, len(network.trunk.stages))
+    name = key(network, boundary.index, encoded, compute=compute, pooled=True)
+    held = cache.get(name) if cache is not None else None
+    if held is not None:
+        features: NDArray[np.float32] = held.batch(np.arange(len(encoded)))[POOLED].numpy()
+        return features
+    features = _computed(boundary, encoded, compute, work)
+    if cache is not None:
+        _keep(cache, name, features)
+    return features
+
+
+def _computed(boundary: Boundary, encoded: Encoded, compute: str, work: Callable[[int, int], None] | None) -> NDArray[np.float32]:
+    device = next(boundary.network.parameters()).device
+    dtype = getattr(torch, compute)
+    features, done = np.empty((0, 0), np.float32), 0
+    for rows, inputs in _batches(boundary, encoded, device):
+        with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+            pooled = boundary.capture_pooled(inputs)[POOLED].float().cpu().numpy()
+        if not done:
+            features = np.empty((len(encoded), pooled.shape[1]), np.float32)
+        features[rows] = pooled
+        done += len(rows)
+        if work is not None:
+            work(done, len(encoded))
+    return features
+
+
+def _batches(boundary: Boundary, encoded: Encoded, device: torch.device) -> Iterator[tuple[NDArray[np.integer], Inputs]]:
+    for rows in evaluation_batches(len(encoded), BATCH_SIZE, lengths=encoded.lengths):
+        yield rows, prepare(encoded.batch(rows), boundary.network.trunk.input, device=device)
+
+
+def _keep(cache: Cache, name: str, features: NDArray[np.float32]) -> None:
+    layout = Layout((TensorLayout(POOLED, (0, 1), (features.shape[1],), "float32"),))
+    rows = np.arange(len(features))
+    try:
+        cache.fill(name, [(rows, {})], lambda _: {POOLED: torch.from_numpy(features)}, layout=layout, num_rows=len(features))
+    except StorageError:
+        return  # the features are in hand: only the next run has to compute them again
