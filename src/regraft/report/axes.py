@@ -92,11 +92,7 @@ def thinned(points: Sequence[Point], most: int) -> list[Point]:
 
 
 def smoothed(points: Sequence[Point]) -> list[Point]:
-    """A centred running mean over a fifteenth of the points; the window narrows towards the ends, so that it neither lags nor leaps."""
+    """A centred running mean over a fifteenth of the points, so that it does not lag; at the ends over those that there are."""
     half = len(points) // 30
-    found = []
-    for i, (x, _) in enumerate(points):
-        reach = min(half, i, len(points) - 1 - i)
-        window = points[i - reach : i + reach + 1]
-        found.append((x, sum(y for _, y in window) / len(window)))
-    return found
+    windows = [points[max(0, i - half) : i + half + 1] for i in range(len(points))]
+    return [(x, sum(y for _, y in window) / len(window)) for (x, _), window in zip(points, windows, strict=True)]
