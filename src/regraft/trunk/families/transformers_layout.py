@@ -59,7 +59,7 @@ def view_layout(host: Any, layout: Layout, **facts: Any) -> Trunk:
 
 def described(host: Any) -> dict[str, Any]:
     """How to build an empty ``host`` again: its class here, its configuration as an asset."""
-    arguments = {"add_pooling_layer": False} if _takes_pooler(type(host)) and getattr(host, "pooler", None) is None else {}
+    arguments = {"add_pooling_layer": False} if takes_pooler(type(host)) and getattr(host, "pooler", None) is None else {}
     source = {"library": "transformers", "class": type(host).__name__, "arguments": arguments}
     return {"source": source, "assets": {"config.json": host.config.to_json_string(use_diff=True).encode()}}
 
@@ -105,5 +105,5 @@ def _holds(child: nn.Module, base: nn.Module) -> bool:
     return any(module is base for module in child.modules())
 
 
-def _takes_pooler(cls: type) -> bool:
+def takes_pooler(cls: type) -> bool:
     return "add_pooling_layer" in cls.__init__.__annotations__ or "add_pooling_layer" in cls.__init__.__code__.co_varnames  # type: ignore[misc]

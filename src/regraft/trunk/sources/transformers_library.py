@@ -1,0 +1,178 @@
+"""``hf:NAME``, and folders that ``save_pretrained`` wrote: models of transformers with their tokenizer and their own description.
+
+The base model is loaded, without language head and without pooler. Pooling and length come from the files that sentence encoders
+bring (``1_Pooling/config.json``, ``sentence_bert_config.json``), pixels from ``preprocessor_config.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from regraft.errors import TrunkError
+from regraft.spec import InputSpec, Pooling
+from regraft.trunk.families import view
+from regraft.trunk.families.transformers_layout import takes_pooler
+from regraft.trunk.reference import Reference
+from regraft.trunk.sources import hub
+from regraft.trunk.sources.wanted import Wanted
+from regraft.trunk.trunk import Trunk
+
+TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json",
+    "merges.txt", "spiece.model", "spm.model", "tokenizer.model", "sentencepiece.bpe.model",
+)  # fmt: skip
+NO_HIDDEN_RANDOMNESS = {"layerdrop": 0.0, "encoder_layerdrop": 0.0, "apply_spec_augment": False}
+RESAMPLINGS = {0: "nearest", 2: "bilinear", 3: "bicubic"}
+POOLINGS: dict[str, Pooling] = {
+    "pooling_mode_cls_token": "first", "pooling_mode_lasttoken": "last", "pooling_mode_mean_tokens": "mean",
+    "cls": "first", "lasttoken": "last", "mean": "mean",
+}  # fmt: skip
+
+
+def load(reference: Reference, wanted: Wanted) -> Trunk:
+    return from_folder(hub.fetch_model(reference.name, weights=wanted.pretrained, online=wanted.online), wanted)
+
+
+def from_folder(folder: Path, wanted: Wanted) -> Trunk:
+    """The model saved in ``folder``; nothing outside it is read."""
+    config = _config(folder)
+    host = _weighted(folder, config) if wanted.pretrained else _empty(_class(config), config)
+    host = host.get_encoder() if config.model_type == "whisper" else host
+    trunk = view(host)
+    if trunk.input.kind == "text":
+        _describe_text(trunk, folder)
+    if trunk.input.kind == "image":
+        trunk.input = _pixels(trunk.input, folder, wanted.input_size)
+    return trunk
+
+
+def rebuild(source: dict[str, Any], assets: dict[str, bytes], facts: dict[str, Any]) -> Trunk:
+    with tempfile.TemporaryDirectory() as place:
+        for name, content in assets.items():
+            Path(place, name).write_bytes(content)
+        config = _config(Path(place))
+        has_tokenizer = any(name in assets for name in TOKENIZER_FILES)
+        tokenizer = _tokenizer(Path(place)) if has_tokenizer else None
+    host = _empty(_class(config, source["class"]), config, source["arguments"])
+    return view(host, **facts, tokenizer=tokenizer)
+
+
+def _config(folder: Path) -> Any:
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise TrunkError(f"read the configuration in {folder.name}", str(error).splitlines()[0],
+                         "a model whose class is part of transformers; remote code never runs") from error  # fmt: skip
+    for name, value in NO_HIDDEN_RANDOMNESS.items():
+        if hasattr(config, name):
+            setattr(config, name, value)
+    return config
+
+
+def _class(config: Any, name: str = "") -> Any:
+    import transformers
+
+    if name == "WhisperEncoder":
+        from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+        return WhisperEncoder
+    if name:
+        return getattr(transformers, name)
+    found = transformers.MODEL_MAPPING.get(type(config), None)
+    if found is None:
+        raise TrunkError(f"a model of type {config.model_type!r}", "transformers has no base model for it", "another model")
+    return found[0] if isinstance(found, (tuple, list)) else found
+
+
+def _empty(cls: Any, config: Any, arguments: dict[str, Any] | None = None) -> Any:
+    given = _arguments(cls) if arguments is None else arguments
+    return cls(config, **given).eval()
+
+
+def _weighted(folder: Path, config: Any) -> Any:
+    cls = _class(config)
+    with _quiet():
+        host, report = cls.from_pretrained(
+            folder, config=config, local_files_only=True, dtype=torch.float32, output_loading_info=True, **_arguments(cls)
+        )
+    missing = sorted(report["missing_keys"]) + [str(entry) for entry in report["mismatched_keys"]]
+    if missing:
+        raise TrunkError(f"load the weights in {folder.name} into {cls.__name__}",
+                         f"{len(missing)} missing or of another shape: {', '.join(missing[:4])}", "a folder whose weights belong to its config.json")  # fmt: skip
+    return host.eval()
+
+
+def _arguments(cls: Any) -> dict[str, Any]:
+    return {"add_pooling_layer": False} if takes_pooler(cls) else {}
+
+
+def _describe_text(trunk: Trunk, folder: Path) -> None:
+    """Tokenizer, pooling and length as the folder describes them."""
+    trunk.tokenizer = _tokenizer(folder)
+    trunk.pooling = _pooling(_json(folder / "1_Pooling" / "config.json")) or trunk.pooling
+    told = _json(folder / "sentence_bert_config.json").get("max_seq_length")
+    limits = [limit for limit in (trunk.input.max_length, told, trunk.tokenizer.model_max_length) if limit]
+    trunk.input = replace(trunk.input, max_length=int(min(limits)))
+    trunk.assets |= {name: (folder / name).read_bytes() for name in TOKENIZER_FILES if (folder / name).is_file()}
+
+
+def _tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        with _quiet():
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise TrunkError(
+            f"the tokenizer in {folder.name}", str(error).splitlines()[0], "a folder that holds tokenizer.json or vocab.txt"
+        ) from error
+    if tokenizer.pad_token is None:  # decoders come without one; the mask keeps it out of sight
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "right"
+    return tokenizer
+
+
+def _pooling(told: dict[str, Any]) -> Pooling | None:
+    named = POOLINGS.get(str(told.get("pooling_mode", "")))
+    return named or next((pooling for key, pooling in POOLINGS.items() if told.get(key) is True), None)
+
+
+def _pixels(spec: InputSpec, folder: Path, input_size: int) -> InputSpec:
+    told = _json(folder / "preprocessor_config.json")
+    return replace(
+        spec,
+        size=(input_size, input_size) if input_size else spec.size,
+        mean=tuple(told.get("image_mean", spec.mean)),
+        std=tuple(told.get("image_std", spec.std)),
+        interpolation=RESAMPLINGS.get(told.get("resample", -1), spec.interpolation),
+    )
+
+
+def _json(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the bars and load reports of transformers; what matters in them is checked and raised here."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
