@@ -1,0 +1,115 @@
+"""A network from a generation alone: architecture from its source, edits from their records, weights from the store.
+
+What is read from the manifest, and so must be written there:
+
+| key | what it says |
+|---|---|
+| source | how to make the empty architecture (``trunk.load.rebuild``); the assets hold the files that this needs |
+| input, pooling | the trunk's door as it was trained (``InputSpec``; a resized input included), and how its features are pooled |
+| task, classes | which head stands on top, and what its outputs are called, in order |
+| edits | ``EditRecord.json()`` of every edit that stands in the network |
+| plan.settings.max_length | tokens per text; 0: as many as the model reads |
+
+Tensors are named as in ``Network.state_dict()``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from torch import Tensor
+
+from regraft import tasks
+from regraft.errors import DamagedError, LineageError
+from regraft.lineage.record import Generation
+from regraft.lineage.store import Store
+from regraft.spec import InputSpec
+from regraft.surgery.edits import EditRecord
+from regraft.surgery.edits import rebuild as stand_edits
+from regraft.surgery.heads import strip
+from regraft.tasks import Task
+from regraft.trunk import load
+from regraft.trunk.network import Network
+
+NEEDED = ("source", "input", "pooling", "task", "classes", "edits", "plan")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Rebuilt:
+    """``network`` in eval mode on the CPU; ``classes`` in the order of its logits; ``spec`` and ``tokenizer``: what its inputs go through.
+
+    ``manifest``: the generation's, for everything else.
+    """
+
+    network: Network
+    task: Task
+    classes: tuple[str, ...]
+    spec: InputSpec
+    tokenizer: Any
+    manifest: dict[str, Any]
+
+    @property
+    def max_length(self) -> int:
+        """Tokens per text; 0: as many as the model reads."""
+        return int(self.manifest["plan"]["settings"].get("max_length", 0))
+
+
+def network(store: Store, name: str) -> Rebuilt:
+    """Rebuild the generation that ``name`` means (a name, tag or digest).
+
+    Every digest is recomputed first: bytes that do not match are never served (``DamagedError``).
+    """
+    generation = store.get(name)
+    store.verify(generation)
+    manifest = generation.manifest
+    _check(generation)
+    task, classes, spec = tasks.of(manifest["task"]), tuple(manifest["classes"]), InputSpec.from_json(manifest["input"])
+    trunk = load.rebuild(manifest["source"], store.assets(generation))
+    trunk.pooling, trunk.input = manifest["pooling"], spec
+    strip(trunk)
+    made = Network(trunk, task.head(trunk, len(classes), 0.0))
+    stand_edits(made, [EditRecord.from_json(record) for record in manifest["edits"]])
+    _fill(made, _tensors(store.tensor_files(generation, verify=False)), generation)
+    made.requires_grad_(False).eval()
+    return Rebuilt(made, task, classes, spec, trunk.tokenizer, manifest)
+
+
+def _check(generation: Generation) -> None:
+    missing = [key for key in NEEDED if key not in generation.manifest]
+    if missing:
+        raise LineageError(
+            f"rebuild {generation}",
+            f"its manifest does not say: {', '.join(missing)}",
+            "tune again; this one was not written by regraft tune",
+        )
+
+
+def _tensors(places: Mapping[str, tuple[Path, str]]) -> dict[str, Tensor]:
+    """State-dict name -> tensor, each file opened once."""
+    by_file: dict[Path, list[tuple[str, str]]] = {}
+    for name, (path, key) in places.items():
+        by_file.setdefault(path, []).append((name, key))
+    state: dict[str, Tensor] = {}
+    for path, wanted in by_file.items():
+        with safe_open(path, framework="pt") as file:
+            state.update((name, file.get_tensor(key)) for name, key in wanted)
+    return state
+
+
+def _fill(made: Network, state: Mapping[str, Tensor], generation: Generation) -> None:
+    """Load ``state``: every name and shape must be the network's, none may be left over."""
+    shapes = {name: tuple(tensor.shape) for name, tensor in made.state_dict().items()}
+    stored = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    differing = sorted(name for name in shapes.keys() | stored.keys() if shapes.get(name) != stored.get(name))
+    if differing:
+        first = differing[0]
+        raise DamagedError(
+            f"rebuild {generation}",
+            f"{len(differing)} tensors do not fit the architecture; {first} is stored as {stored.get(first)}, and {shapes.get(first)} is needed",
+            "use the versions of torch, timm and transformers that the manifest's environment names",
+        )
+    made.load_state_dict(dict(state))
