@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
-from types import SimpleNamespace
 
-import datasets
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
 
+from regraft.data.dataset import SCHEMA, Split
 from regraft.data.decode import Framing, decode
 from regraft.data.encode import concat, encode, prepare
 from regraft.errors import DataError, RequestError, StorageError
@@ -18,9 +20,14 @@ SPEC = InputSpec(kind="image", size=(32, 32))
 SKY, EARTH = (40, 120, 220), (120, 70, 20)
 
 
-def a_split(paths: list[Path]) -> SimpleNamespace:
-    columns = {"input": [str(path) for path in paths], "target": list(range(len(paths))), "digest": [path.stem for path in paths]}
-    return SimpleNamespace(name="train", table=datasets.Dataset.from_dict(columns))
+def a_split(paths: list[Path]) -> Split:
+    columns = {
+        "input": [str(path) for path in paths],
+        "target": list(range(len(paths))),
+        "digest": [path.stem for path in paths],
+        "where": [path.name for path in paths],
+    }
+    return Split("train", pa.table(columns, schema=SCHEMA))
 
 
 def landscape(width: int = 64, height: int = 48) -> Image.Image:
@@ -189,6 +196,20 @@ def test_rows_are_right_in_any_order_while_the_workers_are_still_busy(shared_dat
     encoded.wait()
     assert torch.equal(early, encoded.batch([199, 0, 150])["image"])
     assert torch.equal(early[1].permute(1, 2, 0), torch.from_numpy(decode(str(paths[0]), Framing.of(SPEC)).copy()))
+
+
+def test_a_process_that_ends_early_does_not_wait_for_the_rest(shared_data: Path) -> None:
+    program = f"""
+import pyarrow as pa
+from regraft.data.dataset import SCHEMA, Split
+from regraft.data.image import encode_images
+from regraft.spec import InputSpec
+rows = 100_000
+columns = {{"input": [{str(real_images(shared_data, 1)[0])!r}] * rows, "target": [0] * rows, "digest": [""] * rows, "where": [""] * rows}}
+encoded = encode_images(Split("train", pa.table(columns, schema=SCHEMA)), InputSpec(kind="image", size=(32, 32)))
+encoded.decode_row(0)
+"""
+    subprocess.run([sys.executable, "-c", program], timeout=60, check=True)
 
 
 def test_progress_reaches_the_end(shared_data: Path) -> None:

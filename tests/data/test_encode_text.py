@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import datasets
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
+from regraft.data.dataset import SCHEMA, Split
 from regraft.data.encode import concat, encode, prepare
 from regraft.errors import DataError, RequestError
 from regraft.spec import InputSpec
@@ -18,9 +18,9 @@ SPEC = InputSpec(kind="text", max_length=128)
 TEXTS = ["Where is my card?", "", "I was charged twice, unbelievably", "卡在哪里", "hi"]
 
 
-def a_split(texts: list[str]) -> SimpleNamespace:
-    columns = {"input": texts, "target": list(range(len(texts))), "digest": [f"{place:02x}" for place in range(len(texts))]}
-    return SimpleNamespace(name="train", table=datasets.Dataset.from_dict(columns))
+def a_split(texts: list[str]) -> Split:
+    columns = {"input": texts, "target": list(range(len(texts))), "digest": [f"{place:02x}" for place in range(len(texts))], "where": texts}
+    return Split("train", pa.table(columns, schema=SCHEMA))
 
 
 @pytest.fixture(scope="module")
@@ -144,9 +144,7 @@ def test_prepare_leaves_text_as_it_is(minilm: Any) -> None:
 
 
 def test_an_empty_split_encodes_to_nothing(minilm: Any) -> None:
-    features = datasets.Features({"input": datasets.Value("string"), "target": datasets.Value("int64"), "digest": datasets.Value("string")})
-    empty = SimpleNamespace(name="valid", table=datasets.Dataset.from_dict({"input": [], "target": [], "digest": []}, features=features))
-    assert len(encode(empty, SPEC, minilm)) == 0
+    assert len(encode(a_split([]), SPEC, minilm)) == 0
 
 
 def test_progress_counts_real_rows_to_the_end(minilm: Any, shared_data: Path) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 
@@ -23,16 +23,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 """Called as (examples done, examples in all); for images from worker threads."""
-
-
-class NamedTable(Protocol):
-    """A split as this file needs it: its name, and a table with the columns ``input``, ``target`` and ``digest``."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def table(self) -> Any: ...
 
 
 class Encoded(ABC):
@@ -145,10 +135,3 @@ def concat(first: Encoded, second: Encoded) -> Encoded:
             "encode both with the same input spec, tokenizer and margin",
         )
     return Joined(first, second)
-
-
-def column_arrays(split: NamedTable) -> tuple[np.ndarray, list[str]]:
-    """Targets (n,) int64 and digests of a split."""
-    table = split.table
-    targets = np.asarray(table.with_format("numpy", columns=["target"])[:]["target"], dtype=np.int64)
-    return targets, list(table.select_columns(["digest"])[:]["digest"])

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import os
 import tempfile
-import threading
 import weakref
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 import numpy as np
 
 from regraft import digest
+from regraft.data.dataset import Split
 from regraft.data.decode import Framing, decode
-from regraft.data.encoded import Encoded, NamedTable, Progress, column_arrays
+from regraft.data.encoded import Encoded, Progress
 from regraft.errors import DataError, StorageError
 from regraft.spec import InputSpec
 
@@ -34,23 +34,14 @@ MEMORY_BYTES = 1 << 30
 class ImageEncoded(Encoded):
     """``pixels`` (n, height, width, 3) uint8, filled in the background; two threads that decode one row write the same bytes."""
 
-    def __init__(
-        self,
-        paths: list[str],
-        framing: Framing,
-        *,
-        targets: np.ndarray,
-        digests: list[str],
-        pixels: np.ndarray,
-        progress: Progress | None = None,
-    ) -> None:
-        super().__init__(targets, digests, digest.of_json({"kind": "image", **framing.json()}))
+    def __init__(self, split: Split, framing: Framing, pixels: np.ndarray, *, progress: Progress | None = None) -> None:
+        super().__init__(split.targets, split.digests, digest.of_json({"kind": "image", **framing.json()}))
         self.pixels = pixels
-        self._paths, self._framing, self._progress = paths, framing, progress
-        self._done = np.zeros(len(paths), dtype=np.bool_)
+        self._paths, self._framing, self._progress = split.inputs, framing, progress
+        self._done = np.zeros(len(split), dtype=np.bool_)
         self._failure: DataError | None = None
         me = weakref.ref(self)
-        self._jobs: list[Future[None]] = [workers().submit(_decode_chunk, me, start) for start in range(0, len(paths), CHUNK)]
+        self._jobs = [workers().apply_async(_decode_chunk, (me, start)) for start in range(0, len(split), CHUNK)]
 
     def batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> dict[str, Tensor]:
         import torch
@@ -64,7 +55,7 @@ class ImageEncoded(Encoded):
 
     def wait(self) -> None:
         for job in self._jobs:
-            job.result()
+            job.get()
 
     def decode_row(self, row: int) -> None:
         if not self._done[row]:
@@ -86,16 +77,19 @@ class ImageEncoded(Encoded):
 
 
 def _decode_chunk(owner: weakref.ref[ImageEncoded], start: int) -> None:
-    """One job. It does nothing once nobody holds the result any more, or while the interpreter is on its way out."""
+    """One job; it does nothing once nobody holds the result any more."""
     encoded = owner()
-    if encoded is not None and threading.main_thread().is_alive():
+    if encoded is not None:
         encoded.decode_chunk(start)
 
 
 @cache
-def workers() -> ThreadPoolExecutor:
-    """The threads that decode, one per core that this process may use; Pillow lets go of the interpreter lock while it decodes."""
-    return ThreadPoolExecutor(max_workers=cores(), thread_name_prefix="regraft-decode")
+def workers() -> ThreadPool:
+    """The threads that decode, one per core that this process may use; Pillow lets go of the interpreter lock while it decodes.
+
+    Unlike those of ``concurrent.futures`` they do not hold up the end of the process until every queued image is decoded.
+    """
+    return ThreadPool(cores())
 
 
 def cores() -> int:
@@ -103,7 +97,7 @@ def cores() -> int:
 
 
 def encode_images(
-    split: NamedTable,
+    split: Split,
     spec: InputSpec,
     *,
     margin: float = 1.0,
@@ -113,10 +107,8 @@ def encode_images(
 ) -> ImageEncoded:
     """Start decoding a split. Above ``memory_bytes`` the pixels lie in a memory-mapped file in ``folder`` (default: the system's)."""
     framing = Framing.of(spec, margin=margin)
-    targets, digests = column_arrays(split)
-    paths = list(split.table.select_columns(["input"])[:]["input"])
-    pixels = pixel_array((len(paths), *framing.size, 3), memory_bytes=memory_bytes, folder=folder)
-    return ImageEncoded(paths, framing, targets=targets, digests=digests, pixels=pixels, progress=progress)
+    pixels = pixel_array((len(split), *framing.size, 3), memory_bytes=memory_bytes, folder=folder)
+    return ImageEncoded(split, framing, pixels, progress=progress)
 
 
 def pixel_array(shape: tuple[int, ...], *, memory_bytes: int, folder: Path | None) -> np.ndarray:

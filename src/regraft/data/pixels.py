@@ -104,25 +104,26 @@ def random_windows(
 def jitter(image: Tensor, strength: float, chance: np.random.Generator) -> Tensor:
     """Brightness, then contrast about the mean grey, then saturation, as one affine map of colours per image; float result."""
     count, channels, height, width = image.shape
-    pixels = image.permute(0, 2, 3, 1).reshape(count, height * width, channels).float()
+    together = math.gcd(height * width, PIXELS_PER_ROW)
+    rows = image.permute(0, 2, 3, 1).reshape(count, -1, together * channels).float()
+    grey = torch.tensor(GREY, device=image.device)
+    mean_grey = (rows.mean(1).view(count, together, channels).mean(1) @ grey)[:, None, None]
     factors = chance.uniform(1 - strength, 1 + strength, size=(3, count, 1, 1)).astype(np.float32)
     brightness, contrast, saturation = torch.from_numpy(factors).to(image.device)
-    grey = torch.tensor(GREY, device=image.device)
     to_grey = grey[:, None].expand(3, 3)
     colours = brightness * contrast * (saturation * torch.eye(3, device=image.device) + (1 - saturation) * to_grey)
-    mean_grey = (pixels.mean(1) @ grey)[:, None, None]
-    changed = _affine(pixels, colours, brightness * (1 - contrast) * mean_grey).clamp_(0, 255)
+    offset = brightness * (1 - contrast) * mean_grey
+    changed = torch.bmm(rows, _repeated(colours, together)).add_(offset).clamp_(0, 255)
     return changed.view(count, height, width, channels).permute(0, 3, 1, 2)
 
 
-def _affine(pixels: Tensor, matrices: Tensor, offsets: Tensor) -> Tensor:
-    """pixels (B, N, 3) @ matrices (B, 3, 3) + offsets (B, 1, 1), sixteen pixels to a row where N allows."""
-    count, total, channels = pixels.shape
-    together = math.gcd(total, PIXELS_PER_ROW)
-    blocks = torch.zeros(count, together, channels, together, channels, device=pixels.device)
-    blocks[:, range(together), :, range(together), :] = matrices
-    blocks = blocks.view(count, together * channels, together * channels)
-    return torch.baddbmm(offsets, pixels.view(count, total // together, together * channels), blocks).view_as(pixels)
+def _repeated(matrices: Tensor, times: int) -> Tensor:
+    """(B, 3, 3) -> (B, 3 x times, 3 x times): the matrix again and again along the diagonal, zeros elsewhere."""
+    count, side = matrices.shape[:2]
+    blocks = matrices.new_zeros(count, times, side, times, side)
+    for place in range(times):
+        blocks[:, place, :, place, :] = matrices
+    return blocks.view(count, times * side, times * side)
 
 
 def erase(image: Tensor, probability: float, chance: np.random.Generator) -> Tensor:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from regraft import digest
-from regraft.data.encoded import Encoded, NamedTable, Progress, column_arrays
+from regraft.data.dataset import Split
+from regraft.data.encoded import Encoded, Progress
 from regraft.errors import RequestError
 from regraft.spec import InputSpec
 
@@ -57,16 +58,13 @@ class TextEncoded(Encoded):
         """All is there already: tokenising is quick."""
 
 
-def encode_text(
-    split: NamedTable, spec: InputSpec, tokenizer: Any, *, max_length: int = 0, progress: Progress | None = None
-) -> TextEncoded:
+def encode_text(split: Split, spec: InputSpec, tokenizer: Any, *, max_length: int = 0, progress: Progress | None = None) -> TextEncoded:
     """Tokenise a split. A row longer than the limit keeps its first tokens and is counted in ``truncated``."""
     limit = length_limit(max_length, spec, tokenizer)
-    targets, digests = column_arrays(split)
-    texts, total = split.table.select_columns(["input"]), len(targets)
+    texts, total = split.table.column("input"), len(split)
     pieces, lengths, cut = [], [], []
     for start in range(0, total, CHUNK):
-        ids, long = tokenise(texts[start : start + CHUNK]["input"], tokenizer, limit)
+        ids, long = tokenise(texts.slice(start, CHUNK).to_pylist(), tokenizer, limit)
         sizes = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
         pieces.append(np.fromiter(chain.from_iterable(ids), dtype=np.int32, count=int(sizes.sum())))
         lengths.append(sizes)
@@ -75,7 +73,7 @@ def encode_text(
             progress(min(start + CHUNK, total), total)
     offsets = np.concatenate([[0], np.cumsum(_flat(lengths, np.int64))])
     return TextEncoded(
-        _flat(pieces, np.int32), offsets, targets=targets, digests=digests, cut=_flat(cut, np.bool_), tokenizer=tokenizer, limit=limit
+        _flat(pieces, np.int32), offsets, targets=split.targets, digests=split.digests, cut=_flat(cut, np.bool_), tokenizer=tokenizer, limit=limit
     )  # fmt: skip
 
 
