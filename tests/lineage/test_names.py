@@ -112,3 +112,8 @@ def test_an_unfinished_entry_of_a_journal_is_passed_over(store):
     assert store.get("tickets") == generation
     assert tuned(store, 2.0) == store.get("tickets")
     assert store.get("tickets~1") == generation
+
+
+def test_generations_of_one_moment_are_still_in_order(store):
+    digests = [tuned(store, float(n), created="2026-01-01T00:00:00").digest for n in range(12)]
+    assert [row["digest"] for row in store.log()] == digests[::-1]

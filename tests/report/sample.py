@@ -41,8 +41,8 @@ def plan() -> dict[str, Any]:
     return {
         "strategy": "probe+gradual_unfreezing(every=2)+lora(rank=8)",
         "phases": [
-            {"name": "probe", "epochs": 0, "solver": "closed_form", "boundary": 7, "cached": "features", "cells": probe},
-            {"name": "top", "epochs": 2, "boundary": 4, "cached": "all below blocks.3", "cells": top},
+            {"name": "probe", "epochs": 0, "solver": "closed_form", "boundary": 7, "cached": True, "cached_below": "head", "cells": probe},
+            {"name": "top", "epochs": 2, "boundary": 4, "cached": True, "cached_below": "blocks.3", "cells": top},
             {"name": "all", "epochs": 3, "boundary": 0, "cached": False, "cells": everything},
         ],
         "settings": {"epochs": 5, "lr": 1e-4, "batch_size": 32, "seed": 0},
@@ -117,6 +117,7 @@ def document(*, pictures: bool = False, k: int = len(CLASSES)) -> dict[str, Any]
         "strategy": "probe+gradual_unfreezing(every=2)", "command": "regraft tune tickets.csv --model bundled:minilm --seed 0 --name tickets",
         "created": "2026-11-21T18:40:00.123456+00:00", "plan": plan(), "metrics": {"valid": valid, "test": measured}, **answers(k), "history": history(),
         "errors": errors(pictures), "cost": cost, "forecast": {"time_s": 128.0, "peak_memory_bytes": 1.5e9, "stored_bytes": 28.4e6, "cache": {"stored_bytes": 210e6}},
+        "drift": dict.fromkeys(["stem", "blocks.0", "blocks.1"], 0.0) | {"blocks.2": 0.004, "blocks.3": 0.011, "blocks.4": 0.02, "blocks.5": 0.038}, "events": ["out of memory at batch 64: halved to 32, two steps accumulated"],
         "warnings": ["3 texts of test are also in train; they were moved to train and are not measured."],
         "environment": {"python": "3.11.7", "torch": "2.15.0", "device": "cpu", "threads": 2, "precision": "bf16", "memory_bytes": 16e9, "platform": "Linux x86_64"},
         "data": {
@@ -124,7 +125,7 @@ def document(*, pictures: bool = False, k: int = len(CLASSES)) -> dict[str, Any]
             "said": ["input: the column 'text' (longest texts)", "target: the column 'intent' (8 values)", "no split given: 79% train, 5% valid, 16% test by content"],
             "problems": [
                 {"kind": "contradictory_labels", "severity": "warning", "where": ["row 17", "row 912"], "count": 2, "advice": "decide which label is right"},
-                {"kind": "near_duplicates", "severity": "info", "where": "train", "count": 31, "advice": "kept on the same side of the split"},
+                {"kind": "near_duplicates", "severity": "note", "where": "train", "count": 31, "advice": "kept on the same side of the split"},
             ],
             "rejected": [{"where": "tickets.csv row 88", "reason": "the text is empty"}],
         },

@@ -53,7 +53,7 @@ def page() -> str:
 def test_the_page_has_every_section_and_closes_every_tag(page):
     reader = read(page)
     text = " ".join(reader.text)
-    for title in ("The plan", "Why this plan", "Data", "Training", "Metrics", "Class by class", "What is taken for what", "How sure, how right",
+    for title in ("The plan", "Why this plan", "Data", "Along the way", "Training", "Metrics", "Class by class", "What is taken for what", "How sure, how right",
                   "Worst errors", "Cost", "Where it comes from", "How to make it again"):  # fmt: skip
         assert title in text
     assert "regraft tune tickets.csv --model bundled:minilm --seed 0 --name tickets" in text

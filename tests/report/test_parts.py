@@ -34,7 +34,7 @@ def test_the_grid_has_the_head_on_top_and_a_line_under_what_moves():
     edges = [(found[i][0], j) for i, row in enumerate(re.findall(r"<tr>(.*?)</tr>", re.search(r"<tbody>(.*)</tbody>", page)[1]))
              for j, part in enumerate(re.findall(r"<td([^>]*)>", row)) if "edge" in part]  # fmt: skip
     assert edges == [("head", 0), ("blocks.3", 1)]
-    assert "solved in closed form" in page and "all below blocks.3" in page
+    assert "solved in closed form" in page and "below blocks.3" in page and "below head" in page
 
 
 def test_the_grid_is_drawn_from_the_plan_itself_too():
@@ -46,7 +46,7 @@ def test_the_grid_is_drawn_from_the_plan_itself_too():
     made = Plan(task="t", model="m", strategy="s", stages=("stem", "block", "head"), phases=phases)
     page = grid.section({"plan": made.json()})
     assert [row[0] for row in table_of({"plan": made.json()})] == ["head", "block", "stem"]
-    assert "2 epochs" in page and "3 epochs" in page and "frozen below head" in page
+    assert "2 epochs" in page and "3 epochs" in page and "below head" in page
 
 
 def test_a_very_deep_trunk_shares_rows_between_equal_stages():
@@ -144,3 +144,18 @@ def test_the_report_is_made_without_heavy_imports():
 
     code = "import sys; from regraft import report; report.html({}); report.card({}); print([m for m in ('torch', 'numpy', 'sklearn') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_what_is_frozen_is_said_not_to_have_moved():
+    text = re.sub(r"<[^>]+>", " ", report.html({"drift": {"stem": 0.0, "head": 0.5}, "events": ["halved the batch"]}))
+    assert re.search(r"head\s+0.5\s+stem\s+not one bit", text) and "halved the batch" in text
+
+
+def test_the_grid_says_why_nothing_is_cached():
+    phase = {
+        "cached": False,
+        "cached_below": "nothing: random crop",
+        "boundary": "head",
+        "cells": [cell("stem", False), cell("head", True)],
+    }
+    assert "nothing: random crop" in grid.section({"plan": {"phases": [phase]}})

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 NAME = re.compile(r"\w[\w.\-]{0,98}")
 SHORTEST_PREFIX = 4
 SHOWN_SUGGESTIONS = 12
-DAMAGED = {"name": "", "parent": None, "created": "", "strategy": "damaged", "metrics": {}, "stored_bytes": 0}
+DAMAGED: dict[str, Any] = {"name": "", "parent": None, "created": "", "strategy": "damaged", "metrics": {}, "stored_bytes": 0}
 
 
 def check_name(name: str) -> None:

@@ -3,7 +3,7 @@
 manifest                                in the digest?
 schema kind name created digest         no: what the store writes
 task model classes edits source         yes
-plan                                    yes, but for its reasons, warnings and cost
+plan                                    yes, but for its reasons, warnings, cost and data
 data.fingerprint                        yes; the rest of ``data`` no (paths and dates differ between machines)
 parent base, every tensor's digest      yes
 metrics cost environment and the rest   no: measured, so they may differ between two equal runs
@@ -22,7 +22,7 @@ from regraft.errors import DamagedError, LineageError
 
 SCHEMA = 1
 STABLE = ("task", "model", "classes", "edits", "source", "parent", "base")
-NOT_INTENT = ("reasons", "warnings", "cost")
+NOT_INTENT = ("reasons", "warnings", "cost", "data")
 OPENING, CLOSING = b'{"checksum": "', b'", '
 
 

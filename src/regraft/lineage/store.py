@@ -236,8 +236,8 @@ class Store:
         table_row, table_bytes = self._put_object(hashes.canonical_json(table), ".json")
         rows = {asset: self._put_object(data, PurePosixPath(asset).suffix) for asset, data in sorted(assets.items())}
         manifest = {
-            "created": datetime.now(UTC).isoformat(timespec="microseconds"),
             **document,
+            "created": datetime.now(UTC).isoformat(timespec="microseconds"),
             "schema": record.SCHEMA,
             "digest": name,
             "tensors": {**table_row, "count": len(table), "total_bytes": tensor_files.total_bytes(tensors.values())},

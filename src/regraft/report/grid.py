@@ -29,7 +29,7 @@ def section(document: Document) -> Html | None:
     )
     runs = _runs(stages, columns, boundaries)
     body = [_row(stages, columns, boundaries, run) for run in reversed(runs)]
-    foot = el("tr", el("th", "computed once", scope="row"), [el("td", text, class_="once") for text in _cached(phases, boundaries, stages)])
+    foot = el("tr", el("th", "cached", scope="row"), [el("td", text, class_="once") for text in _cached(phases, boundaries, stages)])
     table = el("table", el("thead", head), el("tbody", body), el("tfoot", foot), class_="grid")
     return join(el("div", table, class_="wide"), _legend())
 
@@ -76,8 +76,8 @@ def _row(stages: list[str], columns: list[list[Cell]], boundaries: list[int], ru
         _cell(cells[run.start] if run.start < len(cells) else {}, edge=0 < boundary == run.start)
         for cells, boundary in zip(columns, boundaries, strict=True)
     ]
-    numbers = [number(columns[0][i].get("parameters")) for i in run if i < len(columns[0])]
-    total = el("td", count(sum(n or 0 for n in numbers)), class_="number") if any(n is not None for n in numbers) else None
+    sizes = [_size(columns[-1][i]) for i in run if i < len(columns[-1])]
+    total = el("td", count(sum(n or 0 for n in sizes)), class_="number") if any(n is not None for n in sizes) else None
     return el("tr", el("th", name, scope="row"), cells, total)
 
 
@@ -91,6 +91,11 @@ def _cell(cell: Cell, *, edge: bool) -> Html:
     level = sum((scale if scale is not None else 1.0) < bound for bound in LEVELS)
     what = el("small", f" {only}") if only in ("bias", "norm") else None
     return el("td", f"× {short(scale if scale is not None else 1.0)}", what, class_=_classes(f"train t{level}", edge))
+
+
+def _size(cell: Cell) -> float | None:
+    """Parameters of the stage; of the plan document's two counts the one of all that stands there, not of what moves."""
+    return number(cell.get("stage_parameters", cell.get("parameters")))
 
 
 def _classes(kind: str, edge: bool) -> str:
@@ -114,28 +119,26 @@ def _phase_head(number_: int, phase: dict[str, Any], plan: dict[str, Any]) -> Ht
     duration = "solved in closed form" if closed else f"{short(epochs)} epochs" if epochs is not None else None
     scale = number(phase.get("lr_scale"))
     rate = f" · rate × {short(scale)}" if scale not in (None, 1.0) and not closed else None
-    return join(el("b", f"{number_} · {phase.get('name', 'phase')}"), el("small", duration, rate))
+    fresh = " · from random weights" if phase.get("fresh") else None
+    return join(el("b", f"{number_} · {phase.get('name', 'phase')}"), el("small", duration, rate, fresh))
 
 
 def _parameter_head(columns: list[list[Cell]]) -> Html | None:
-    known = any(number(cell.get("parameters")) is not None for cell in columns[0])
+    known = any(_size(cell) is not None for cell in columns[-1])
     return el("th", "parameters", class_="number", scope="col") if known else None
 
 
 def _cached(phases: list[dict[str, Any]], boundaries: list[int], stages: list[str]) -> list[str]:
-    """What each phase reads from the cache: said by the plan, else what its frozen prefix allows."""
+    """What each phase reads from the cache: as the plan says it, else what its frozen prefix allows."""
     found = []
     for phase, boundary in zip(phases, boundaries, strict=True):
-        said = phase.get("cached")
-        below = f"all below {stages[boundary]}" if 0 < boundary < len(stages) else "nothing"
-        if isinstance(said, str) and said:
+        said = next((phase[key] for key in ("cached_below", "cached") if isinstance(phase.get(key), str)), None)
+        if said and said.startswith("nothing"):
             found.append(said)
-        elif said is False or said is None:
-            found.append(
-                "nothing" if said is False or boundary <= 0 else f"frozen {below.removeprefix('all ')}" if below != "nothing" else below
-            )
+        elif phase.get("cached") is False or boundary <= 0:
+            found.append("nothing")
         else:
-            found.append(below)
+            found.append(f"below {said or (stages[boundary] if boundary < len(stages) else 'everything')}")
     return found
 
 

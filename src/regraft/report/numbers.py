@@ -76,7 +76,7 @@ def quantity(key: str, value: Any) -> str:
     found = number(value)
     if found is None:
         return DASH if value is None else str(value)
-    if key.endswith("_bytes"):
+    if key.endswith(("_bytes", ".bytes")):
         return size(found)
     if key.endswith("_s"):
         return seconds(found)
@@ -87,7 +87,7 @@ def quantity(key: str, value: Any) -> str:
 
 def words(key: str) -> str:
     """A key as a label: ``peak_memory_bytes`` is "peak memory"."""
-    for unit in ("_bytes", "_s", "_fraction"):
+    for unit in ("_bytes", ".bytes", "_s", "_fraction"):
         key = key.removesuffix(unit)
     return key.replace("_", " ").replace(".", " · ")
 

@@ -14,7 +14,7 @@ from regraft.report.results import bar, column
 MOST_ROWS = 30
 MOST_NAMES = 60
 MOST_JSON = 60_000
-SEVERITIES = ("error", "warning", "info")
+SEVERITIES = ("error", "warning", "note")
 
 
 def reasons(document: Document) -> Html | None:
@@ -81,7 +81,7 @@ def _problems(check: dict[str, Any]) -> Html | None:
 
 
 def _severity(row: dict[str, Any]) -> str:
-    return str(row.get("severity")) if row.get("severity") in SEVERITIES else "info"
+    return str(row.get("severity")) if row.get("severity") in SEVERITIES else "note"
 
 
 def _where(value: Any) -> str:
@@ -90,7 +90,7 @@ def _where(value: Any) -> str:
 
 def _rejected(check: dict[str, Any]) -> Html | None:
     found = rows(check, "rejected")
-    total = len(found) or int(number(check.get("rejected")) or 0)
+    total = int(number(check.get("num_rejected")) or len(found))
     if not total:
         return None
     listed = [

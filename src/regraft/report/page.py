@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
-from regraft.report import classes, curves, errors, grid, origins, results
+from regraft.report import classes, curves, drift, errors, grid, origins, results
 from regraft.report.markup import Html, el, join
 from regraft.report.numbers import count, interval, moment, number, percent, quantity, rate, seconds, size
 from regraft.report.reading import Document, headline, mapping, verdict
@@ -21,6 +21,7 @@ SECTIONS: tuple[tuple[str, str, Section], ...] = (
     ("why", "Why this plan", origins.reasons),
     ("data", "Data", origins.data),
     ("training", "Training", curves.section),
+    ("moved", "Along the way", drift.section),
     ("metrics", "Metrics", results.metrics),
     ("classes", "Class by class", classes.table),
     ("confusion", "What is taken for what", classes.confusions),
