@@ -6,12 +6,13 @@ import pytest
 import torch
 from train_hosts import IMAGE, TEXT, full, image_network, images, phase, plan, text_network, texts
 
-from regraft.errors import PlanError, PreflightError
+from regraft.errors import PlanError, PreflightError, TrunkError
 from regraft.plan.cell import FROZEN, TRAIN, Cell
 from regraft.surgery.specs import Lora
 from regraft.train import fingerprint, fit, groups, transition
 from regraft.train.run import Run
 from regraft.train.transition import Standing
+from regraft.trunk.trunk import Trunk
 
 CELLS = {
     "all": [TRAIN] * 5,
@@ -45,7 +46,11 @@ def test_groups_partition_the_trainable_parameters(name):
         ("head", {"head.linear.weight", "head.linear.bias"}),
         (
             "bias",
-            {*(f"host.blocks.{i}.{m}.bias" for i in range(3) for m in ("norm", "fc1", "fc2")), "head.linear.weight", "head.linear.bias"},
+            {
+                *(f"host.blocks.{i}.{m}.bias" for i in range(3) for m in ("norm", "mlp.fc1", "mlp.fc2")),
+                "head.linear.weight",
+                "head.linear.bias",
+            },
         ),
         ("norm", {*(f"host.blocks.{i}.norm.{p}" for i in range(3) for p in ("weight", "bias")), "head.linear.weight", "head.linear.bias"}),
     ],
@@ -64,8 +69,8 @@ def test_only_edit_moves_what_the_edit_brought_and_all_moves_the_base_too():
 def test_rates_and_decay_are_those_of_the_cells():
     run = entered(text_network(), CELLS["rates"], weight_decay=0.1)
     table = {name: (group["lr_scale"], group["weight_decay"]) for group in run.optimizer.param_groups for name in group["names"]}
-    assert table["host.blocks.0.fc1.weight"] == (0.25, 0.1)
-    assert table["host.blocks.1.fc1.bias"] == (0.5, 0.0)
+    assert table["host.blocks.0.mlp.fc1.weight"] == (0.25, 0.1)
+    assert table["host.blocks.1.mlp.fc1.bias"] == (0.5, 0.0)
     assert table["host.blocks.2.norm.weight"] == (1.0, 0.0)
     assert table["head.linear.weight"] == (1.0, 0.1)
     assert len(run.optimizer.param_groups) == 6
@@ -73,16 +78,19 @@ def test_rates_and_decay_are_those_of_the_cells():
 
 def test_a_tied_parameter_is_held_once():
     network = text_network()
-    network.host.blocks[0].fc2.weight = torch.nn.Parameter(network.host.blocks[0].fc1.weight.detach().T.contiguous())
-    network.host.blocks[0].fc1.bias = network.host.blocks[0].fc1.bias
-    network.host.blocks[0].again = network.host.blocks[0].fc1
-    groups.check_partition(network, entered(network, CELLS["all"]).optimizer.param_groups)
+    network.host.blocks[1].mlp["fc1"] = network.host.blocks[0].mlp["fc1"]
+    with pytest.raises(TrunkError, match="stands in"):
+        Trunk.of(network.host, stages=[f"blocks.{i}" for i in range(3)], width=16)
+    network = text_network()
+    network.host.blocks[0].again = network.host.blocks[0].mlp["fc1"]
+    run = entered(network, CELLS["all"])
+    assert sum(one.parameter is network.host.blocks[0].again.weight for one in run.chosen) == 1
 
 
 def test_groups_that_leave_a_parameter_out_are_refused():
     network = text_network()
     made = groups.groups(groups.moving(network, CELLS["all"])[1:], 0.0)
-    with pytest.raises(PreflightError, match="in no group: host.embedding.weight"):
+    with pytest.raises(PreflightError, match=r"in no group: host\.embedding\.weight"):
         groups.check_partition(network, made)
 
 
@@ -160,7 +168,7 @@ def test_an_edit_that_a_later_phase_no_longer_names_is_merged():
     network.eval()
     assert not standing.records and not standing.edited
     assert torch.allclose(network(inputs), expected, atol=1e-5)
-    assert {p.shape for p in standing.moved} and network.host.blocks[1].fc1.weight in standing.moved
+    assert {p.shape for p in standing.moved} and network.host.blocks[1].mlp["fc1"].weight in standing.moved
 
 
 def test_the_head_rate_is_the_scheduled_one(tmp_path):

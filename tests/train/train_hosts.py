@@ -67,11 +67,11 @@ class Block(nn.Module):
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.fc1, self.fc2 = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+        self.mlp = nn.ModuleDict({"fc1": nn.Linear(width, 2 * width), "fc2": nn.Linear(2 * width, width)})
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.dropout(self.fc2(torch.relu(self.fc1(self.norm(x)))))
+        return x + self.dropout(self.mlp["fc2"](torch.relu(self.mlp["fc1"](self.norm(x)))))
 
 
 class TextHost(nn.Module):

@@ -84,7 +84,8 @@ class LiveFeed:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class CachedFeed:
-    """``views``: entries of the split, one set for each augmented view (one where nothing is random); epoch e reads view e mod K."""
+    """``views``: entries of the split, one set for each augmented view (one where nothing is random); epoch e reads view e mod K.
+    Pixels are not read again: their shape is known, and nothing above the boundary looks at them."""
 
     boundary: Any
     views: Sequence[Any]
@@ -97,7 +98,7 @@ class CachedFeed:
         spec = self.boundary.network.trunk.input
         found = []
         for cut in cuts(len(rows), size):
-            inputs = prepare(self.encoded.batch(rows[cut]), spec, device=self.device)
+            inputs = {} if spec.kind == "image" else prepare(self.encoded.batch(rows[cut]), spec, device=self.device)
             read = {name: tensor.to(self.device, non_blocking=True) for name, tensor in entries.batch(rows[cut]).items()}
             found.append(Part(inputs, torch.from_numpy(self.encoded.targets[rows[cut]]).to(self.device), read))
         return found

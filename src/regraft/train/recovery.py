@@ -21,14 +21,21 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or any(sign in str(error).lower() for sign in OUT_OF_MEMORY)
 
 
+def out_of_memory(run: Run, error: RuntimeError) -> OutOfMemory:
+    at_once = f"{run.micro_batch} example{'s' if run.micro_batch > 1 else ''} at once"
+    return OutOfMemory(
+        f"train phase {run.present.name!r}",
+        f"not enough memory for {at_once} ({str(error).splitlines()[0][:120]})",
+        "a smaller --batch-size, shorter inputs (--set max_length=...), or fewer trainable stages",
+    )
+
+
 @torch.no_grad()
 def shrink(run: Run, error: RuntimeError, *, buffers: Sequence[Tensor]) -> None:
     """Half as many examples at once; the effective batch stays what it was. The step can be taken again from its start:
     ``buffers`` are the run's as they were then."""
     if run.micro_batch == 1 or run.ranks.count > 1:
-        at_once = f"{run.micro_batch} example{'s' if run.micro_batch > 1 else ''} at once"
-        raise OutOfMemory(f"train phase {run.present.name!r}", f"not enough memory for {at_once} ({str(error).splitlines()[0][:120]})",
-                          "a smaller --batch-size, shorter inputs (--set max_length=...), or fewer trainable stages") from error  # fmt: skip
+        raise out_of_memory(run, error) from error
     run.micro_batch = -(-run.micro_batch // 2)
     for parameter in run.parameters:
         parameter.grad = None

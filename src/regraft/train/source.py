@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from regraft.cache.boundary import Boundary
+from regraft.cache.key import key
+from regraft.cache.layout import layout_of
+from regraft.cache.placeholder import NotReproduced
 from regraft.data.augment import Augmentation
 from regraft.data.batching import evaluation_batches
 from regraft.data.encode import Encoded, prepare
+from regraft.errors import StorageError
 from regraft.train.course import Course
 from regraft.train.feed import CachedFeed, Feed, LiveFeed
 from regraft.train.run import Run
 from regraft.train.seeding import seed_of
+from regraft.trunk.trunk import Inputs
+
+if TYPE_CHECKING:
+    from regraft.cache.entries import Entries
+    from regraft.cache.store import Cache
 
 PROBED = 4
 TOLERANCE = {"fp32": 1e-5, "bf16": 5e-2, "fp16": 1e-2}
@@ -24,76 +34,87 @@ TOLERANCE = {"fp32": 1e-5, "bf16": 5e-2, "fp16": 1e-2}
 
 
 class Source:
-    """Makes the feeds of a run's phases. ``cache``: a ``regraft.cache.Cache``, ``None`` to train live."""
+    """Makes the feeds of a run's phases. Without a ``cache`` all of them are live."""
 
-    def __init__(self, run: Run, train: Encoded, valid: Encoded | None, cache: Any = None) -> None:
+    def __init__(self, run: Run, train: Encoded, valid: Encoded | None, cache: Cache | None = None) -> None:
         self.run, self.train, self.valid, self.cache = run, train, valid, cache
         trunk, pairs = run.network.trunk, run.settings.augment
         self.augmentation = Augmentation.of(pairs, trunk.input.kind, tokenizer=trunk.tokenizer) if pairs else None
 
     def feeds(self, course: Course) -> tuple[Feed, Feed | None]:
-        """For the training split and for valid, in the present phase."""
-        closed = self.run.present.solver == "closed_form"
-        augmentation = None if closed else self.augmentation
-        boundary = self._boundary(course, augmentation)
-        if boundary is None:
-            live = LiveFeed(network=self.run.network, encoded=self.train, device=self.run.device, augmentation=augmentation)
-            return live, self._live(self.valid) if self.valid is not None else None
-        views = self.run.settings.cache_views if augmentation else 1
-        seeds = [seed_of(self.run.settings.seed, "view", view) if augmentation else None for view in range(views)]
-        train = self._cached(boundary, self.train, [(seed, augmentation) for seed in seeds])
-        return train, self._cached(boundary, self.valid, [(None, None)]) if self.valid is not None else None
+        """For the training split and for valid, in the present phase. Why it is not cached, where it should be, is noted in the history."""
+        augmentation = None if self.run.present.solver == "closed_form" else self.augmentation
+        if self._may_cache(course, augmentation):
+            try:
+                return self._cached(augmentation)
+            except (NotReproduced, StorageError) as error:
+                self.run.history.events.append(f"phase {self.run.present.name!r} is trained live: {error.asked}: {error.found}")
+        live = LiveFeed(network=self.run.network, encoded=self.train, device=self.run.device, augmentation=augmentation)
+        return live, None if self.valid is None else LiveFeed(network=self.run.network, encoded=self.valid, device=self.run.device)
 
-    def _live(self, encoded: Encoded) -> LiveFeed:
-        return LiveFeed(network=self.run.network, encoded=encoded, device=self.run.device)
-
-    def _boundary(self, course: Course, augmentation: Any) -> Any:
-        """Where the present phase can be cut, or ``None`` with the reason in the history."""
-        from regraft.cache.boundary import Boundary
-
-        run, index = self.run, min(self.run.present.boundary, len(self.run.network.trunk.stages))
+    def _may_cache(self, course: Course, augmentation: Augmentation | None) -> bool:
+        """A boundary above the door, more than one pass, and the same values in every pass: nothing random, or a few fixed views of it."""
+        run = self.run
         once = run.present.solver == "gradient" and course.steps <= course.steps_per_epoch
-        if self.cache is None or not run.settings.cache or index == 0 or once:
-            return None
-        if augmentation is not None and (augmentation.mixes or not run.settings.cache_views):
-            return None
-        boundary = Boundary(run.network, index)
-        batch = prepare(self.train.batch(np.arange(min(PROBED, len(self.train)))), run.network.trunk.input, device=run.device)
+        steady = augmentation is None or not augmentation.is_random or (run.settings.cache_views > 0 and not augmentation.mixes)
+        return self.cache is not None and run.settings.cache and run.present.boundary > 0 and not once and steady
+
+    def _cached(self, augmentation: Augmentation | None) -> tuple[Feed, Feed | None]:
+        run = self.run
+        boundary = Boundary(run.network, min(run.present.boundary, len(run.network.trunk.stages)))
+        batch = self._prepared(self.train, np.arange(min(PROBED, len(self.train))), None, 0)
         with run.precision.autocast():
             equality = boundary.examine(batch, tolerance=TOLERANCE[run.precision.format])
-        if equality.holds:
-            return boundary
-        run.history.events.append(f"phase {run.present.name!r}: {equality}")
-        return None
+        if not equality.holds:
+            raise NotReproduced(f"a cache below {boundary.name}", str(equality), "train this phase live")
+        views = run.settings.cache_views if augmentation is not None and augmentation.is_random else 0
+        numbers = [(augmentation, view) for view in range(views)] or [(None, 0)]
+        train = CachedFeed(
+            boundary=boundary,
+            views=[self._entries(boundary, self.train, *number) for number in numbers],
+            encoded=self.train,
+            device=run.device,
+        )
+        if self.valid is None:
+            return train, None
+        return train, CachedFeed(
+            boundary=boundary, views=[self._entries(boundary, self.valid, None, 0)], encoded=self.valid, device=run.device
+        )
 
-    def _cached(self, boundary: Any, encoded: Encoded, views: list[tuple[int | None, Any]]) -> CachedFeed:
-        entries = [self._entries(boundary, encoded, seed, augmentation) for seed, augmentation in views]
-        return CachedFeed(boundary=boundary, views=entries, encoded=encoded, device=self.run.device)
-
-    def _entries(self, boundary: Any, encoded: Encoded, seed: int | None, augmentation: Any) -> Any:
-        from regraft.cache.key import key
-
+    def _entries(self, boundary: Boundary, encoded: Encoded, augmentation: Augmentation | None, view: int) -> Entries:
+        """What enters the boundary for every row: found in the cache, or computed now. Below the head that is the pooled features."""
         run = self.run
-        view = "" if seed is None else f"{seed}:{sorted(augmentation.json().items())}"
-        name = key(run.network, boundary.index, encoded, preprocessing=encoded.preprocessing, dtype=run.precision.format, view=view)
+        assert self.cache is not None
+        pooled = boundary.index == len(run.network.trunk.stages) and hasattr(run.network.head, "pool")
+        name = key(
+            run.network,
+            boundary.index,
+            encoded,
+            preprocessing=augmentation.json() if augmentation else None,
+            view=(view, run.settings.seed if augmentation else 0),
+            compute=str(run.precision.dtype).removeprefix("torch."),
+            pooled=pooled,
+        )
         held = self.cache.get(name)
         if held is not None:
             return held
-        batches = evaluation_batches(len(encoded), run.micro_batch, lengths=encoded.lengths)
-        return self.cache.fill(name, batches, self._capture(boundary, encoded, seed, augmentation))
 
-    def _capture(
-        self, boundary: Any, encoded: Encoded, seed: int | None, augmentation: Any
-    ) -> Callable[[NDArray[np.integer]], dict[str, Tensor]]:
-        run = self.run
-
-        def capture(rows: NDArray[np.integer]) -> dict[str, Tensor]:
-            inputs = encoded.batch(rows)
-            if seed is not None:
-                generator = torch.Generator().manual_seed(seed_of(seed, int(rows[0])))
-                inputs = augmentation.apply(inputs, generator, size=run.network.trunk.input.size)
+        def capture(inputs: Inputs) -> dict[str, Tensor]:
             with run.precision.autocast():
-                captured: dict[str, Tensor] = boundary.capture(prepare(inputs, run.network.trunk.input, device=run.device))
-            return captured
+                return boundary.capture_pooled(inputs) if pooled else boundary.capture(inputs)
 
-        return capture
+        with run.precision.autocast():
+            layout = layout_of(boundary, self._prepared(encoded, np.arange(min(PROBED, len(encoded))), None, 0), pooled=pooled)
+        batches = self._batches(encoded, augmentation, view)
+        return self.cache.fill(name, batches, capture, layout=layout, num_rows=len(encoded), lengths=encoded.lengths)
+
+    def _batches(self, encoded: Encoded, augmentation: Augmentation | None, view: int) -> Iterator[tuple[NDArray[np.integer], Inputs]]:
+        for rows in evaluation_batches(len(encoded), self.run.micro_batch, lengths=encoded.lengths):
+            yield rows, self._prepared(encoded, rows, augmentation, view)
+
+    def _prepared(self, encoded: Encoded, rows: NDArray[np.integer], augmentation: Augmentation | None, view: int) -> dict[str, Tensor]:
+        spec, inputs = self.run.network.trunk.input, encoded.batch(rows)
+        if augmentation is not None:
+            generator = torch.Generator().manual_seed(seed_of(self.run.settings.seed, "view", view, int(rows[0])))
+            inputs = augmentation.apply(inputs, generator, size=spec.size)
+        return prepare(inputs, spec, device=self.run.device)
