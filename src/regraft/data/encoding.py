@@ -19,7 +19,13 @@ BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 GUESS_BYTES = 1 << 20
-EAST_ASIAN = (("gb18030", 0xB0, 0xF7), ("big5", 0xA4, 0xF9), ("shift_jis", 0x81, 0x9F), ("euc_kr", 0xB0, 0xC8))
+EAST_ASIAN = {  # first and second bytes of the characters in daily use
+    "euc_kr": (range(0xB0, 0xC9), range(0xA1, 0xFF)),  # before GB 18030, whose daily range holds it
+    "gb18030": (range(0xB0, 0xD8), range(0xA1, 0xFF)),
+    "big5": (range(0xA4, 0xC7), range(0x40, 0xFF)),
+    "shift_jis": (range(0x82, 0x98), range(0x40, 0xFD)),
+}
+CYRILLIC_SHARE = 0.6  # of letters beyond ASCII; Western languages stay far below
 
 
 def of_file(path: Path) -> str:
@@ -30,14 +36,17 @@ def of_file(path: Path) -> str:
 
 
 def guess(data: bytes) -> str:
-    """The most likely encoding of bytes that are not UTF-8: an East Asian one if the text comes out as characters in daily use, else
-    ``cp1252`` (Western European Windows), else ``latin-1``."""
+    """The most likely encoding of bytes that are not UTF-8: an East Asian one if the text comes out as characters in daily use, ``cp1251``
+    (Cyrillic Windows) if most letters are beyond ASCII, else ``cp1252`` (Western European Windows), else ``latin-1``."""
     if data.count(0) > len(data) // 5:
         return "utf-16-le" if data[1::2].count(0) > data[::2].count(0) else "utf-16-be"
-    scores = {name: _share_in_daily_use(data, name, low, high) for name, low, high in EAST_ASIAN}
+    scores = {name: _share_in_daily_use(data, name) for name in EAST_ASIAN}
     best = max(scores, key=lambda name: scores[name])
     if scores[best] > 0.7:
         return best
+    beyond_ascii = sum(byte >= 0xC0 for byte in data)
+    if beyond_ascii > CYRILLIC_SHARE * (beyond_ascii + sum(chr(byte).isalpha() for byte in data if byte < 0x80)):
+        return "cp1251"
     try:
         data.decode("cp1252")
     except UnicodeDecodeError:
@@ -70,16 +79,16 @@ def is_mangled(text: str) -> bool:
         return False
 
 
-def _share_in_daily_use(data: bytes, name: str, low: int, high: int) -> float:
-    """Among the two-byte characters that the bytes hold under this encoding, the share whose first byte is in low..high (the
-    characters of daily use) and that decode to a letter; 0 where the bytes do not decode at all."""
+def _share_in_daily_use(data: bytes, name: str) -> float:
+    """Among the characters beyond ASCII that the bytes hold under this encoding, the share of letters in daily use; 0 where the bytes do not decode. East
+    Asian text scores near 1; Western text does not, because its accented letters swallow the letter after them and come out as rare characters."""
     decoder = codecs.getincrementaldecoder(name)()
     try:
         text = decoder.decode(data)  # not final: the last character may be cut in two by the end of the sample
     except UnicodeDecodeError:
         return 0.0
     beyond_ascii = [character for character in text if character > "\x7f"]
-    first_bytes = [character.encode(name) for character in beyond_ascii if character.isalpha()]
-    daily = sum(len(code) == 2 and low <= code[0] <= high and code[1] >= 0x80 for code in first_bytes)
-    # Two-byte text has runs of such characters; a Western text has single accented letters that swallow the letter after them.
-    return daily / len(beyond_ascii) if beyond_ascii else 0.0
+    firsts, seconds = EAST_ASIAN[name]
+    codes = (character.encode(name) for character in beyond_ascii if character.isalpha())
+    daily = sum(len(code) == 2 and code[0] in firsts and code[1] in seconds for code in codes)
+    return daily / max(len(beyond_ascii), 1)

@@ -36,6 +36,7 @@ class Examples:
     """``table``: of :data:`SCHEMA`, ``target`` being an index into ``labels`` (in order of appearance) and ``side`` one of split.TRAIN, VALID, TEST or
     UNDECIDED. ``dhash`` (n,) uint64 and ``thumbs`` (n, 16, 16) uint8 are there for images that were studied."""
 
+    kind: str
     table: pa.Table
     labels: list[str]
     rejected: list[Rejected]
@@ -72,7 +73,7 @@ def collect(raws: Iterable[Raw], kind: str, *, near: bool, progress: Progress | 
         if progress:
             progress("reading", done, total)
     grey = np.stack(thumbs) if thumbs else np.zeros((0, THUMB, THUMB), np.uint8)
-    return Examples(spool.table(), list(labels), rejected, np.array(dhash, np.uint64), grey)
+    return Examples(kind, spool.table(), list(labels), rejected, np.array(dhash, np.uint64), grey)
 
 
 def _read(text: str | None) -> Look:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from regraft.errors import StorageError
+
 MEMORY_BYTES = 256 << 20
 
 
@@ -28,7 +30,7 @@ class Spool:
         if not batch.num_rows:
             return
         if self._writer is not None:
-            self._writer.write_batch(batch)
+            self._append(self._writer, batch)
             return
         self._held.append(batch)
         self._held_bytes += batch.nbytes
@@ -48,5 +50,14 @@ class Spool:
             self._path = Path(file.name)
         self._writer = pa.ipc.new_file(str(self._path), self.schema)
         for batch in self._held:
-            self._writer.write_batch(batch)
+            self._append(self._writer, batch)
         self._held.clear()
+
+    def _append(self, writer: pa.RecordBatchFileWriter, batch: pa.RecordBatch) -> None:
+        try:
+            writer.write_batch(batch)
+        except OSError as error:
+            if self._path:
+                self._path.unlink(missing_ok=True)
+            asked = f"keep the rows of a large data set in {tempfile.gettempdir()}"
+            raise StorageError(asked, str(error), "free some space, or set TMPDIR to a folder with more of it") from error

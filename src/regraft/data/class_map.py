@@ -1,0 +1,76 @@
+"""One class map for all splits: the names that train holds, in order; a label that train does not have is never given a number."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+
+from regraft.data import split
+from regraft.data.dataset import Rejected
+from regraft.data.examples import Examples
+from regraft.data.names import folded, in_order
+from regraft.errors import DataError, suggest
+from regraft.spec import SPLITS
+
+SHOWN = 5
+
+
+def sides(found: Examples) -> np.ndarray:
+    """(n,) int8: the side that was given for each example, or split.UNDECIDED for all of them. The array is the caller's to change."""
+    return found.table.column("side").to_numpy().copy()
+
+
+def learnt(found: Examples, sides: np.ndarray, reference: str) -> tuple[str, ...]:
+    """Names of the classes that there are examples to learn from; raises :class:`DataError` for fewer than two."""
+    undecided = bool(np.all(sides == split.UNDECIDED))
+    rows = sides == (split.UNDECIDED if undecided else split.TRAIN)
+    if not rows.any():
+        given = ", ".join(SPLITS[side] for side in np.unique(sides))
+        advice = "name a split train, or give the file by itself to have it divided"
+        raise DataError(f"read {reference}", f"no training example, only {given}", advice)
+    codes = found.table.column("target").to_numpy()[rows]
+    classes = tuple(in_order(found.labels[code] for code in np.unique(codes)))
+    if len(classes) < 2:
+        advice = "classification needs at least two classes; --target names another column"
+        raise DataError(f"read {reference}", f"one class only: {classes[0]!r}", advice)
+    return classes
+
+
+def targets(
+    found: Examples, sides: np.ndarray, classes: tuple[str, ...], reference: str, allow_unknown: bool
+) -> tuple[np.ndarray, list[Rejected]]:
+    """(n,) int64 index into ``classes``, -1 for a label that is not among them; these are an error, or listed."""
+    known = {name: index for index, name in enumerate(classes)}
+    indices = np.array([known.get(label, -1) for label in found.labels], np.int64)[found.table.column("target").to_numpy()]
+    rows = np.flatnonzero(indices < 0)
+    if not len(rows):
+        return indices, []
+    places = found.table.take(pa.array(rows))
+    labels = [found.labels[code] for code in places.column("target").to_pylist()]
+    names = [SPLITS[side] for side in sides[rows]]
+    if not allow_unknown:
+        counts = Counter(zip(names, labels, strict=True))
+        listed = "; ".join(f"{label!r} ({count} in {name})" for (name, label), count in counts.most_common(SHOWN))
+        more = f" and {len(counts) - SHOWN} more" if len(counts) > SHOWN else ""
+        advice = _advice(dict.fromkeys(labels), classes)
+        raise DataError(f"one class map for all splits of {reference}", f"labels that train does not have: {listed}{more}", advice)
+    where = places.column("where").to_pylist()
+    unknown = [Rejected(place, f"label {label!r} is not in train", name) for place, label, name in zip(where, labels, names, strict=True)]
+    return indices, unknown
+
+
+def _advice(unknown: Iterable[str], classes: tuple[str, ...]) -> str:
+    """Unknown labels that differ from a class only in case or spaces, and those that are several classes in one cell, are named as such."""
+    known = {folded(name): name for name in classes}
+    labels = list(unknown)
+    twins = [f"{label!r} as {known[folded(label)]!r}" for label in labels if folded(label) in known]
+    if twins:
+        return f"write {', '.join(twins[:SHOWN])}: they differ only by case, spaces or hyphens"
+    if all(len(parts) > 1 and set(parts) <= set(classes) for parts in (re.split(r"\s*[|,;]\s*", label) for label in labels)):
+        return "one label per row: several labels for one example are not read by this version"
+    near = suggest(labels[0], classes) if len(classes) <= 20 else "give train examples of them, or mend the labels"
+    return f"{near}; to go on without these rows: --allow-rejected"
