@@ -1,0 +1,122 @@
+"""What this machine can do, measured in about a second and remembered for the process: device, precision, memory, layout.
+
+bf16 is several times faster than fp32 on processors that multiply it in hardware, and several times slower on those that only
+imitate it; so it is timed, not looked up.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+SIDE = 768  # of the square matrices that are multiplied: the order of a transformer's layers
+LEAST_S = 0.04  # a rate is the best of products timed for so long
+WORTH_IT = 1.2  # a lower precision is taken where it is at least so much faster
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """``device``: "cpu", "cuda" or "mps". ``memory_bytes``: of the device. ``precision``: the fastest that trains without loss
+    scaling. Rates are 1e9 floating-point operations per second of a matrix product; 0 where a precision is not known there.
+    ``channels_last``: are convolutions faster in that layout?"""
+
+    device: Literal["cpu", "cuda", "mps"]
+    num_threads: int
+    memory_bytes: int
+    precision: Literal["fp32", "bf16"]
+    fp32_gflops: float
+    bf16_gflops: float
+    channels_last: bool
+
+    @property
+    def gflops(self) -> float:
+        """The rate of a matrix product in the chosen precision."""
+        return self.bf16_gflops if self.precision == "bf16" else self.fp32_gflops
+
+
+@cache
+def measure() -> Machine:
+    """Time the best device here; the second call costs nothing."""
+    device: Literal["cpu", "cuda", "mps"] = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    with torch.inference_mode(), torch.random.fork_rng():
+        fp32, bf16 = _matmul_gflops(device, torch.float32), _matmul_gflops(device, torch.bfloat16)
+        precision: Literal["fp32", "bf16"] = "bf16" if bf16 > WORTH_IT * fp32 else "fp32"
+        channels_last = _is_channels_last_faster(device, torch.bfloat16 if precision == "bf16" else torch.float32)
+    return Machine(
+        device=device,
+        num_threads=torch.get_num_threads(),
+        memory_bytes=memory_bytes(device),
+        precision=precision,
+        fp32_gflops=round(fp32, 1),
+        bf16_gflops=round(bf16, 1),
+        channels_last=channels_last,
+    )
+
+
+def memory_bytes(device: str = "cpu") -> int:
+    """Memory that a process may use: of the accelerator, else of the machine or of the container that it runs in."""
+    if device == "cuda":
+        return torch.cuda.get_device_properties(0).total_memory
+    if device == "mps":
+        return torch.mps.recommended_max_memory()
+    return min([_physical_bytes(), *_container_limits()])
+
+
+def _physical_bytes() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        import psutil
+
+        return psutil.virtual_memory().total
+
+
+def _container_limits() -> list[int]:
+    files = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+    told = [file.read_text().strip() for file in files if file.is_file()]
+    return [int(text) for text in told if text.isdigit()]
+
+
+def _matmul_gflops(device: str, dtype: torch.dtype) -> float:
+    try:
+        left, right = (torch.randn(SIDE, SIDE, device=device).to(dtype) for _ in range(2))
+        best = _best_s(lambda: left @ right, device)
+    except (RuntimeError, TypeError):  # a device that does not know the dtype
+        return 0.0
+    return 2 * SIDE**3 / best / 1e9
+
+
+def _is_channels_last_faster(device: str, dtype: torch.dtype) -> bool:
+    layer = nn.Conv2d(64, 64, 3, padding=1).to(device, dtype)
+    pixels = torch.randn(8, 64, 28, 28, device=device).to(dtype)
+    plain = _best_s(lambda: layer(pixels), device)
+    layer, pixels = layer.to(memory_format=torch.channels_last), pixels.contiguous(memory_format=torch.channels_last)
+    return _best_s(lambda: layer(pixels), device) < plain
+
+
+def _best_s(work: Callable[[], Tensor], device: str) -> float:
+    """Seconds of the fastest call, after one for warming up."""
+    work()
+    best, until = float("inf"), time.perf_counter() + LEAST_S
+    while time.perf_counter() < until:
+        _wait(device)
+        began = time.perf_counter()
+        work()
+        _wait(device)
+        best = min(best, time.perf_counter() - began)
+    return best
+
+
+def _wait(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
+    elif device == "mps":
+        torch.mps.synchronize()

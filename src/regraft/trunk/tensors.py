@@ -1,0 +1,94 @@
+"""Tensors as bytes and back: what a store keeps of a model, the digest of each tensor and of a stage, loading with nothing left over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from regraft import digest
+from regraft.errors import DamagedError, TrunkError
+from regraft.trunk.network import Network
+
+DTYPES = {
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
+    torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
+}  # fmt: skip
+"""torch's dtypes -> their names in safetensors files."""
+
+
+class Bits(NamedTuple):
+    """A tensor's content: safetensors' name of its dtype, its shape, its elements row by row (a view where that is possible)."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    data: memoryview
+
+
+def bits(tensor: Tensor) -> Bits:
+    if tensor.dtype not in DTYPES:
+        raise TrunkError(f"store a tensor of {tensor.dtype}", "its bytes have no agreed form", f"one of {', '.join(DTYPES.values())}")
+    rows = tensor.detach().cpu().contiguous().reshape(-1)
+    return Bits(DTYPES[tensor.dtype], tuple(tensor.shape), rows.view(torch.uint8).numpy().data)
+
+
+def state(module: nn.Module, prefix: str = "") -> dict[str, Bits]:
+    """Everything that ``module.state_dict()`` names, each name behind ``prefix``. The bytes are views: copy before training on."""
+    return {prefix + name: bits(tensor) for name, tensor in module.state_dict().items()}
+
+
+def tensor_digest(tensor: Tensor) -> str:
+    """SHA-256 over dtype, shape and bytes, the same that the store computes; the device and the memory layout do not matter."""
+    dtype, shape, data = bits(tensor)
+    return digest.of_bytes(digest.canonical_json([dtype, list(shape)]), data if data.nbytes else b"")
+
+
+def digests(module: nn.Module) -> dict[str, str]:
+    """Name in ``module.state_dict()`` -> digest."""
+    return {name: tensor_digest(tensor) for name, tensor in module.state_dict().items()}
+
+
+def stage_digest(network: Network, index: int) -> str:
+    """One digest of grid row ``index``: its parameters and its buffers (those that are not saved among them), by name."""
+    rows = [*network.stage_parameters(index), *network.stage_buffers(index)]
+    return digest.of_json({name: tensor_digest(tensor) for name, tensor in rows})
+
+
+def load_state(module: nn.Module, files: Mapping[str, tuple[Path, str]]) -> None:
+    """Fill ``module`` from safetensors files: ``files`` says for each name of its state dict the file and the key there.
+
+    Every name must be told and every told name must exist; dtypes and shapes must be the module's own.
+    """
+    places = module.state_dict()
+    _check_names(places, files)
+    by_file: dict[Path, list[tuple[str, str]]] = {}
+    for name, (path, key) in files.items():
+        by_file.setdefault(path, []).append((name, key))
+    with torch.no_grad():
+        for path, rows in by_file.items():
+            for name, value in _read(path, rows).items():
+                place = places[name]
+                if (value.dtype, value.shape) != (place.dtype, place.shape):
+                    raise DamagedError(f"load {name!r} from {path.name}", f"it is {value.dtype} {tuple(value.shape)}, the model "
+                                       f"has {place.dtype} {tuple(place.shape)}", "load the model that these weights belong to")  # fmt: skip
+                place.copy_(value)
+
+
+def _check_names(places: Mapping[str, Tensor], files: Mapping[str, tuple[Path, str]]) -> None:
+    missing, unknown = sorted(set(places) - set(files)), sorted(set(files) - set(places))
+    if missing or unknown:
+        told = [f"{len(names)} {what}: {', '.join(names[:4])}" for what, names in (("missing", missing), ("unknown", unknown)) if names]
+        raise DamagedError("load the weights of a model", "; ".join(told), "load the model that these weights belong to")
+
+
+def _read(path: Path, rows: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(key) for name, key in rows}
+    except (SafetensorError, OSError) as error:
+        raise DamagedError(f"read weights {path.name}", str(error), "restore the file, or load another generation") from error
