@@ -89,7 +89,7 @@ def test_merged_equals_unmerged(name, edit):
     torch.testing.assert_close(net(inputs), before, rtol=1e-5, atol=1e-5)
 
 
-@pairs(EDITS)
+@pairs(EDITS, ("bert", "fused_vit", "mlp", "resnet"))
 def test_what_the_edit_stands_over_keeps_its_bytes(name, edit):
     net, _ = network(name)
     before = {id(p): p.detach().clone() for p in net.parameters()}
@@ -100,7 +100,7 @@ def test_what_the_edit_stands_over_keeps_its_bytes(name, edit):
     assert all(after[n].requires_grad for n in record.parameters)
 
 
-@pairs(EDITS)
+@pairs(EDITS, ("bert", "fused_vit", "mlp", "resnet"))
 def test_stages_still_cover_and_own_the_edit(name, edit):
     net, _ = network(name)
     record = apply(net, STAGE[name], edit)
@@ -117,7 +117,7 @@ def test_gradient_reaches_the_edit(name, edit):
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for n, p in net.named_parameters() if n in record.parameters)
 
 
-@pairs(EDITS)
+@pairs(EDITS, ("bert", "fused_vit", "mlp", "resnet"))
 def test_rebuilt_and_loaded_predicts_the_same(name, edit):
     net, inputs = network(name)
     record = apply(net, STAGE[name], edit)
@@ -142,7 +142,7 @@ def test_copies_and_pickles(name, edit):
     assert torch.equal(torch.load(stored, weights_only=False)(inputs), net(inputs))
 
 
-@pairs(EDITS, ("bert", "gpt2", "resnet", "vit"))
+@pairs(EDITS, ("bert", "resnet"))
 def test_several_stages_each_with_its_own(name, edit):
     net, inputs = network(name)
     before = state(net)

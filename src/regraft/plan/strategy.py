@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
+from functools import cache, wraps
 from importlib.metadata import entry_points
 from typing import Any, Concatenate, ParamSpec
 
@@ -26,6 +27,7 @@ Phases = tuple[Phase, ...]
 Fill = Callable[[Outline, Phases], Phases]
 P = ParamSpec("P")
 REGISTRY: dict[str, Callable[..., Strategy]] = {}
+BARE_WORD = re.compile(r"[\w.:*-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +56,19 @@ def strategy(function: Callable[Concatenate[Outline, Phases, P], Phases]) -> Cal
 
     @wraps(function)
     def build(*args: P.args, **kwargs: P.kwargs) -> Strategy:
-        if args:
-            kwargs.update(zip(known, args, strict=False))
-        for key in kwargs:
+        if len(args) > len(known):
+            raise PlanError(f"{function.__name__} with {len(args)} settings", f"it has {len(known)}: {', '.join(known) or '(none)'}",
+                            f"{function.__name__}({', '.join(f'{k}=...' for k in known)})")  # fmt: skip
+        given: dict[str, Any] = {**dict(zip(known, args, strict=False)), **kwargs}
+        for key in given:
             if key not in known:
                 raise PlanError(f"{function.__name__}({key}=...)", f"{function.__name__} has no such setting", suggest(key, known))
-        missing = [k for k in known if k not in kwargs and signature.parameters[k].default is inspect.Parameter.empty]
+        missing = [k for k in known if k not in given and signature.parameters[k].default is inspect.Parameter.empty]
         if missing:
             raise PlanError(f"{function.__name__}()", f"{missing[0]} is not given", f"{function.__name__}({missing[0]}=...)")
-        text = f"{function.__name__}({', '.join(f'{k}={v}' for k, v in kwargs.items())})" if kwargs else function.__name__
-        return Strategy(text, lambda outline, phases: function(outline, phases, **kwargs))
+        text = f"{function.__name__}({', '.join(f'{k}={_typed(v)}' for k, v in given.items())})" if given else function.__name__
+        fill: Callable[..., Phases] = function
+        return Strategy(text, lambda outline, phases: fill(outline, phases, **given))
 
     if function.__name__ in REGISTRY:
         raise PlanError(f"register strategy {function.__name__!r}", "a strategy of that name is registered", "another name")
@@ -75,10 +80,16 @@ def known_strategies() -> dict[str, Callable[..., Strategy]]:
     """Every strategy that can be typed: those of the package, then those of installed entry points ``regraft.strategies``."""
     import regraft.plan.strategies  # noqa: F401  fills the registry
 
+    _load_installed()
+    return REGISTRY
+
+
+@cache
+def _load_installed() -> None:
+    """Once a process: looking through what is installed takes milliseconds."""
     for point in entry_points(group="regraft.strategies"):
         if point.name not in REGISTRY:
             REGISTRY[point.name] = point.load()
-    return REGISTRY
 
 
 def parse(text: str) -> Strategy:
@@ -136,9 +147,17 @@ def _arguments(text: str) -> list[str]:
     return parts
 
 
+def _typed(value: Any) -> str:
+    """How a person types ``value``, so that ``parse`` reads the same again: a bare word where that is safe, else a literal."""
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(repr(item) for item in value)}]"
+    return value if isinstance(value, str) and BARE_WORD.fullmatch(value) and _value(value) == value else repr(value)
+
+
 def _value(text: str) -> Any:
-    """A Python literal, else the bare word itself, so that nobody has to quote inside a shell."""
+    """A Python literal, else the bare word itself (or a list of them), so that nobody has to quote inside a shell."""
+    text = text.strip()
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        return text
+        return [_value(part) for part in _arguments(text[1:-1])] if text[:1] == "[" and text[-1:] == "]" else text

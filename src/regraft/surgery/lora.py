@@ -15,6 +15,7 @@ P is a second peft adapter, of negative scale, whose factors are buffers.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -89,10 +90,15 @@ def _config(edit: Lora, skeleton: nn.Module, paths: Sequence[str]) -> PeftConfig
     from peft import IA3Config, LoraConfig
 
     transposed = all(type(skeleton.get_submodule(path)).__name__ == "Conv1D" for path in paths)
-    options: dict[str, Any] = {"target_modules": list(paths), "fan_in_fan_out": transposed}
+    options: dict[str, Any] = {"target_modules": _exactly(paths), "fan_in_fan_out": transposed}
     if edit.variant not in LORA_OPTIONS:
         return IA3Config(**options, feedforward_modules=[])
     return LoraConfig(**options, r=edit.rank, lora_alpha=edit.alpha, lora_dropout=edit.dropout, **LORA_OPTIONS[edit.variant])  # type: ignore[arg-type]
+
+
+def _exactly(paths: Sequence[str]) -> str:
+    """As a pattern: given a list, peft would take every module whose path ends like one of them."""
+    return "|".join(re.escape(path) for path in paths)
 
 
 def _inject(skeleton: nn.Module, config: PeftConfig, name: str) -> None:
@@ -101,7 +107,7 @@ def _inject(skeleton: nn.Module, config: PeftConfig, name: str) -> None:
     try:
         inject_adapter_in_model(config, skeleton, adapter_name=name)
     except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
-        raise TrunkError(f"edit {', '.join(sorted(config.target_modules)[:3])} by peft", str(error),  # type: ignore[attr-defined]
+        raise TrunkError(f"edit {str(config.target_modules).replace(chr(92), '').replace('|', ', ')} by peft", str(error),  # type: ignore[attr-defined]
                          "another variant, a smaller rank, or other layers (where=...)") from error  # fmt: skip
     del skeleton.peft_config  # else peft takes a second injection for an accident
 
@@ -123,7 +129,7 @@ def _start_from_principal_part(skeleton: nn.Module, edit: Lora, paths: Sequence[
     """Take off what PiSSA's factors start as, by a second adapter of opposite sign that never learns."""
     from peft import LoraConfig
 
-    config = LoraConfig(target_modules=list(paths), r=edit.rank, lora_alpha=-edit.alpha, init_lora_weights=False)  # type: ignore[arg-type]
+    config = LoraConfig(target_modules=_exactly(paths), r=edit.rank, lora_alpha=-edit.alpha, init_lora_weights=False)  # type: ignore[arg-type]
     config.fan_in_fan_out = type(skeleton.get_submodule(paths[0]).get_submodule("base_layer")).__name__ == "Conv1D"
     _inject(skeleton, config, START)
     for path in paths:

@@ -1,0 +1,167 @@
+"""What a plan will cost, told before anything is spent, from the outline and a few facts about data and machine.
+
+Operations are counted, not guessed: a forward pass of one example is 1, a backward pass 2, shared out over the stages by their
+multiply-adds. With E epochs, n examples and a prefix of share p below the boundary:
+
+    live     n E (1 + 2 (1 - p))
+    cached   n p + n E 3 (1 - p)        the prefix once, and no more where an earlier phase had the same boundary
+    solved   n p                        a closed form: the prefix (here everything) once, and the solver's own products
+
+Time is operations over the rate that the machine showed; memory is weights, gradients, optimiser state and kept activations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from regraft.plan.caching import boundary_name, cached_below, is_cached, num_views
+from regraft.plan.count import added, head_parameters, moving_in_phase
+from regraft.plan.phase import Phase
+from regraft.plan.plan import Plan
+from regraft.trunk.outline import Outline
+
+FP32_BYTES = 4
+OPTIMIZER_STATES = {"adamw": 2, "sgd": 1}
+SOLVER_PASSES = 100
+"""Products of features and head that L-BFGS takes to its optimum, its folds of cross-validation included: the order of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """``mean_length``: tokens or samples of a mean example; 0 for images. ``gflops``: floating-point operations in 1e9 per second
+    that the machine showed in training. ``value_bytes``: of an activation in training; ``cache_value_bytes``: in the cache.
+    ``start_s``: seconds before the first step (loading, decoding)."""
+
+    num_train: int
+    num_valid: int = 0
+    num_classes: int = 2
+    mean_length: float = 0.0
+    gflops: float = 50.0
+    value_bytes: int = 4
+    cache_value_bytes: int = 4
+    start_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseCost:
+    """Operations in floating-point operations; ``cache_bytes``: what this phase adds to the disk."""
+
+    name: str
+    epochs: float
+    train_operations: float
+    evaluation_operations: float
+    live_operations: float
+    cache_bytes: int
+    peak_memory_bytes: int
+    trainable_parameters: int
+    boundary: str
+    cached: str
+
+    def json(self, gflops: float) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "epochs": self.epochs,
+            "boundary": self.boundary,
+            "cached": self.cached,
+            "operations": self.train_operations,
+            "operations_without_cache": self.live_operations,
+            "time_s": (self.train_operations + self.evaluation_operations) / (gflops * 1e9),
+            "cache_bytes": self.cache_bytes,
+            "peak_memory_bytes": self.peak_memory_bytes,
+            "trainable_parameters": self.trainable_parameters,
+        }
+
+
+def forecast(plan: Plan, outline: Outline, facts: Facts) -> dict[str, Any]:
+    """The ``cost`` document: ``time_s train_s peak_memory_bytes parameters trainable_parameters stored_bytes cache phases``."""
+    costs: list[PhaseCost] = []
+    filled: set[int] = set()
+    for phase in plan.phases:
+        costs.append(_phase(plan, phase, outline, facts, frozenset(filled)))
+        if is_cached(plan, phase):
+            filled.add(phase.boundary)
+    rate = facts.gflops * 1e9
+    train_s = sum(cost.train_operations for cost in costs) / rate
+    ever = _ever_moving(plan, outline, facts)
+    return {
+        "time_s": facts.start_s + train_s + sum(cost.evaluation_operations for cost in costs) / rate,
+        "train_s": train_s,
+        "peak_memory_bytes": max((cost.peak_memory_bytes for cost in costs), default=0),
+        "parameters": outline.parameters + head_parameters(outline, facts.num_classes) + _added(plan, outline),
+        "trainable_parameters": ever,
+        "stored_bytes": ever * FP32_BYTES,
+        "cache": {"bytes": sum(cost.cache_bytes for cost in costs), "boundaries": [cost.cached for cost in costs]},
+        "phases": [cost.json(facts.gflops) for cost in costs],
+    }
+
+
+def _phase(plan: Plan, phase: Phase, outline: Outline, facts: Facts, filled: frozenset[int]) -> PhaseCost:
+    below, above = _split_operations(phase, outline, facts)
+    cached, solved = is_cached(plan, phase), phase.solver == "closed_form"
+    epochs = 0.0 if solved else plan.settings.epochs * phase.epochs_fraction
+    views = num_views(plan, phase)
+    prefix = below * (views if cached else epochs or 1.0) * (phase.boundary not in filled or not cached)
+    suffix = SOLVER_PASSES * 3 * 2.0 * outline.width * facts.num_classes if solved else epochs * 3 * above
+    evaluations = epochs or 1.0
+    return PhaseCost(
+        name=phase.name,
+        epochs=epochs,
+        train_operations=facts.num_train * (prefix + suffix),
+        evaluation_operations=facts.num_valid * (below * ((phase.boundary not in filled) if cached else evaluations) + above * evaluations),
+        live_operations=facts.num_train * ((below * (epochs or 1.0)) + suffix),
+        cache_bytes=_cache_bytes(phase, outline, facts, views) if cached and phase.boundary not in filled else 0,
+        peak_memory_bytes=_memory(plan, phase, outline, facts),
+        trainable_parameters=sum(moving_in_phase(phase, outline, facts.num_classes)),
+        boundary=boundary_name(plan, phase),
+        cached=cached_below(plan, phase),
+    )
+
+
+def _length_scale(outline: Outline, facts: Facts) -> float:
+    """How much longer than the outline's probe a mean example is."""
+    return facts.mean_length / outline.probe_length if outline.probe_length and facts.mean_length else 1.0
+
+
+def _split_operations(phase: Phase, outline: Outline, facts: Facts) -> tuple[float, float]:
+    """Floating-point operations of one example's forward pass, below the boundary and from it up, the head with it."""
+    per_stage = [2.0 * stage.macs * _length_scale(outline, facts) for stage in outline.stages]
+    head = 2.0 * outline.width * facts.num_classes
+    return sum(per_stage[: phase.boundary]), sum(per_stage[phase.boundary :]) + head
+
+
+def _cache_bytes(phase: Phase, outline: Outline, facts: Facts, views: int) -> int:
+    """Disk for the values that enter the boundary; below the head alone they are pooled to one vector."""
+    if phase.boundary >= len(outline.stages):
+        values = float(outline.width)
+    else:
+        values = outline.stages[phase.boundary].entry_bytes / FP32_BYTES * _length_scale(outline, facts)
+    return int(values * facts.cache_value_bytes * (facts.num_train * views + facts.num_valid))
+
+
+def _memory(plan: Plan, phase: Phase, outline: Outline, facts: Facts) -> int:
+    """Peak bytes: weights; gradient and optimiser state of what moves; activations that the backward pass keeps, or, where all
+    is frozen, the largest pair of stage values of a forward pass; the average of the weights where one is kept."""
+    moving = sum(moving_in_phase(phase, outline, facts.num_classes))
+    states = 0 if phase.solver == "closed_form" else 1 + OPTIMIZER_STATES[plan.settings.optimizer]
+    weights = outline.parameters + head_parameters(outline, facts.num_classes) + sum(_added_in(phase, outline))
+    average = moving if plan.settings.ema else 0
+    scale = _length_scale(outline, facts) * facts.value_bytes / FP32_BYTES
+    kept = sum(stage.activation_bytes for stage in outline.stages[phase.boundary :])
+    passing = 2 * max((stage.entry_bytes for stage in outline.stages), default=0)
+    return int((weights + states * moving + average) * FP32_BYTES + plan.settings.batch_size * scale * max(kept, passing))
+
+
+def _added_in(phase: Phase, outline: Outline) -> tuple[int, ...]:
+    return tuple(added(cell, stage) for cell, stage in zip(phase.cells[:-1], outline.stages, strict=True))
+
+
+def _added(plan: Plan, outline: Outline) -> int:
+    per_phase = [_added_in(phase, outline) for phase in plan.phases]
+    return sum(max(row) for row in zip(*per_phase, strict=True))
+
+
+def _ever_moving(plan: Plan, outline: Outline, facts: Facts) -> int:
+    """Parameters that move in any phase: what a generation stores beyond its parent."""
+    per_phase = [moving_in_phase(phase, outline, facts.num_classes) for phase in plan.phases]
+    return sum(max(row) for row in zip(*per_phase, strict=True))

@@ -1,0 +1,47 @@
+"""Counting a cell: how many numbers move in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from regraft.plan.cell import Cell
+from regraft.plan.phase import Phase
+from regraft.trunk.outline import Outline, StageOutline
+from regraft.trunk.select import select_modules
+
+
+def added(cell: Cell, stage: StageOutline) -> int:
+    """Parameters that the cell's edit brings."""
+    return 0 if cell.edit is None else cell.edit.added_parameters(_edited_layers(cell, stage))
+
+
+def moving(cell: Cell, stage: StageOutline) -> int:
+    """Parameters that move in ``cell``."""
+    return COUNTS[cell.only](cell, stage) if cell.trainable else 0
+
+
+def head_parameters(outline: Outline, num_classes: int) -> int:
+    """Weights and biases of a linear head."""
+    return (outline.width + 1) * num_classes
+
+
+def moving_in_phase(phase: Phase, outline: Outline, num_classes: int) -> tuple[int, ...]:
+    """For every row of the grid, the head last, how many parameters move."""
+    stages = (moving(cell, stage) for cell, stage in zip(phase.cells[:-1], outline.stages, strict=True))
+    return (*stages, head_parameters(outline, num_classes) if phase.cells[-1].trainable else 0)
+
+
+def _edited_layers(cell: Cell, stage: StageOutline) -> tuple[tuple[str, int, int], ...]:
+    where = getattr(cell.edit, "where", None)
+    if where is None:
+        return stage.linears
+    chosen = set(select_modules([path for path, _, _ in stage.linears], where))
+    return tuple(layer for layer in stage.linears if layer[0] in chosen)
+
+
+COUNTS: dict[str, Callable[[Cell, StageOutline], int]] = {
+    "all": lambda cell, stage: stage.parameters + added(cell, stage),
+    "bias": lambda cell, stage: stage.biases,
+    "norm": lambda cell, stage: stage.norms,
+    "edit": added,
+}
