@@ -209,7 +209,8 @@ columns = {{"input": [{str(real_images(shared_data, 1)[0])!r}] * rows, "target":
 encoded = encode_images(Split("train", pa.table(columns, schema=SCHEMA)), InputSpec(kind="image", size=(32, 32)))
 encoded.decode_row(0)
 """
-    subprocess.run([sys.executable, "-c", program], timeout=60, check=True)
+    ended = subprocess.run([sys.executable, "-c", program], timeout=60, check=True, capture_output=True, text=True)
+    assert ended.stderr == ""
 
 
 def test_progress_reaches_the_end(shared_data: Path) -> None:

@@ -5,6 +5,7 @@ encode -> workers fill the array from the front          batch(rows) -> decodes 
 
 from __future__ import annotations
 
+import atexit
 import os
 import tempfile
 import weakref
@@ -89,7 +90,9 @@ def workers() -> ThreadPool:
 
     Unlike those of ``concurrent.futures`` they do not hold up the end of the process until every queued image is decoded.
     """
-    return ThreadPool(cores())
+    pool = ThreadPool(cores())
+    atexit.register(pool.terminate)
+    return pool
 
 
 def cores() -> int:
