@@ -11,7 +11,7 @@ from regraft.errors import PlanError
 from regraft.plan.cell import FROZEN, TRAIN, Cell
 from regraft.plan.check import check
 from regraft.plan.phase import Phase
-from regraft.surgery.specs import Lora
+from regraft.surgery.specs import Adapter, Lora
 
 OVER = outline(3)
 
@@ -51,7 +51,8 @@ def test_a_plain_plan_has_no_warnings():
     (grid(phase(FROZEN, replace(LORA, edit=Lora(rank=17, variant="pissa")), TRAIN, TRAIN)), r"only 16 principal directions"),
     (grid(phase(FROZEN, Cell(trainable=True, only="edit"), TRAIN, TRAIN)), r"blocks\.0 has no edit"),
     (grid(phase(*[TRAIN] * 4, epochs_fraction=0.5), phase(*[TRAIN] * 4, epochs_fraction=0.5, fresh=True)), r"fresh: true in every phase"),
-    (grid(phase(FROZEN, LORA, TRAIN, TRAIN, epochs_fraction=0.5), phase(*[TRAIN] * 4, epochs_fraction=0.5)), r"lora r2 and then nothing"),
+    (grid(phase(FROZEN, replace(LORA, edit=Adapter(width=2)), TRAIN, TRAIN, epochs_fraction=0.5), phase(*[TRAIN] * 4, epochs_fraction=0.5)),
+     r"blocks\.0 with adapter w2 and then nothing"),
 ])  # fmt: skip
 def test_contradictions_are_refused(made, sentence):
     with pytest.raises(PlanError, match=sentence):
@@ -87,6 +88,7 @@ def test_batch_normalisation_wants_a_batch():
     (plan("top(n=1)+scratch", OVER), "stem, blocks.0 keep their random weights"),
     (plan("full", OVER, warmup_fraction=0.6), "warm-up takes 60%"),
     (plan("lora(rank=20)", OVER), "above the smallest layer's 16"),
+    (grid(phase(FROZEN, LORA, TRAIN, TRAIN, epochs_fraction=0.5), phase(*[TRAIN] * 4, epochs_fraction=0.5)), "lora r2 in blocks.0 is merged"),
     (grid(phase(TRAIN, TRAIN, TRAIN, FROZEN)), "the head never trains"),
     (grid(phase(Cell(trainable=True, lr_scale=0.0), TRAIN, TRAIN, TRAIN)), "stem is trainable at rate 0"),
 ])  # fmt: skip

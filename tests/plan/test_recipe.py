@@ -25,20 +25,27 @@ def test_a_plan_written_and_read_is_the_same(text, num_stages, lr, seed):
         made = plan(text, over, lr=lr, seed=seed, augment={"crop": 4, "flip": True, "policy": "m9"})
     except RequestError:
         return
-    made = replace(made.because("weil: 'no', 小"), warnings=("a",), cost=forecast(made, over, Facts(num_train=3)))
+    made = replace(
+        made.because("weil: 'no', 小"),
+        warnings=("a",),
+        data={"reference": "x.csv", "input": None, "outline": over.json()},
+        cost=forecast(made, over, Facts(num_train=3)),
+    )
     assert load(write(made)) == made
     assert load(write(made)).digest == made.digest
 
 
 @quick
 @given(text=compositions)
-def test_a_written_plan_is_a_recipe(text):
+def test_a_written_plan_is_a_recipe(tmp_path_factory, text):
     over = outline()
     try:
         made = plan(text, over)
     except RequestError:
         return
-    document = checked(__import__("yaml").safe_load(write(made)))
+    path = tmp_path_factory.mktemp("recipe") / "r.yaml"
+    path.write_text(write(made), encoding="utf-8")
+    document = read(path)
     assert strategy_of(document["strategy"])(over) == made.phases
     assert settings_of(document) == made.settings
 

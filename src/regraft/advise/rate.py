@@ -14,7 +14,9 @@ ADAMW_CEILING = 3e-3
 
 def kind_of(outline: Outline) -> Kind:
     """ "transformer" where most stages hold linear layers, else by whether the convolutions are followed by batch norm."""
-    if outline.input.kind == "text" or 2 * sum(bool(stage.linears) for stage in outline.stages) > len(outline.stages):
+    if outline.input.kind == "text" or 2 * sum(bool(stage.linears) and not stage.convolutional for stage in outline.stages) > len(
+        outline.stages
+    ):
         return "transformer"
     return "batch_norm" if any(stage.has_batch_norm for stage in outline.stages) else "convolution"
 

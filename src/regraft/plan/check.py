@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 from regraft.errors import PlanError, RegraftError
 from regraft.plan.cell import Cell
@@ -157,7 +158,7 @@ def _kind_is_there(cell: Cell, stage: StageOutline, phase: Phase) -> None:
 
 
 def phases_follow_each_other(plan: Plan, outline: Outline) -> Iterator[str]:
-    """Random weights are for all phases or none; an edit, once it stands, stays as it is."""
+    """Random weights are for all phases or none; an edit that a later phase does not name is merged there, if it can be."""
     if len({phase.fresh for phase in plan.phases}) > 1:
         raise PlanError(
             "random weights in some phases", "the others would go on from pretrained ones", "fresh: true in every phase, or in none"
@@ -166,14 +167,15 @@ def phases_follow_each_other(plan: Plan, outline: Outline) -> Iterator[str]:
         never = [name for row, name in enumerate(plan.stages) if not any(phase.cells[row].trainable for phase in plan.phases)]
         if never:
             yield f"{', '.join(never)} keep their random weights: frozen, and from scratch"
-    for row, name in enumerate(plan.stages):
-        standing = None
-        for phase in plan.phases:
-            edit = phase.cells[row].edit
-            if standing is not None and edit != standing:
-                raise PlanError(f"{name} with {standing.label} and then {edit.label if edit else 'nothing'} in phase {phase.name!r}", "an edit stays from the phase in which it first stands",
+    for row, name in enumerate(plan.stages[:-1]):
+        for before, after in pairwise(plan.phases):
+            edit, now = before.cells[row].edit, after.cells[row].edit
+            if edit is None or edit == now:
+                continue
+            if not edit.is_linear:
+                raise PlanError(f"{name} with {edit.label} and then {now.label if now else 'nothing'} in phase {after.name!r}", "what it learned would be lost, as it cannot be merged",
                                 "the same edit in every later phase, frozen if it shall rest")  # fmt: skip
-            standing = edit or standing
+            yield f"phase {after.name!r}: {edit.label} in {name} is merged into its weights, as the phase does not name it"
 
 
 CHECKS: tuple[Check, ...] = (

@@ -30,6 +30,8 @@ from regraft.surgery.specs import edit_from_json
 from regraft.trunk.select import select_stages
 
 Document = dict[str, Any]
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 BY_HAND = "grid"
 """The strategy text of a grid written by hand that names none."""
 
@@ -76,7 +78,8 @@ SettingsRecipe = _settings_model()
 
 
 class Recipe(Strict):
-    """Every key that a recipe may hold. ``input`` and ``target`` name columns of the data."""
+    """Every key that a recipe may hold. ``input`` and ``target`` name columns of the data; ``facts`` is what a written plan
+    knows about them."""
 
     data: str | None = None
     model: str | None = None
@@ -88,17 +91,21 @@ class Recipe(Strict):
     name: str | None = None
     store: str | None = None
     budget: str | None = None
+    facts: Document | None = None
     reasons: list[str] | None = None
     warnings: list[str] | None = None
     cost: Document | None = None
 
 
 def read(path: Path | str) -> Document:
-    """A recipe file as the document of the keys that it gives, checked and of the right types. Raises ``PlanError``."""
+    """A recipe file as the document of the keys that it gives, checked and of the right types. Raises ``PlanError``.
+
+    Of a written plan, what is asked for and not the facts that were found."""
     path = Path(path)
     if not path.is_file():
         raise PlanError(f"recipe {path}", "there is no such file", "a path to a YAML file")
-    return checked(_yaml(path.read_text(encoding="utf-8"), str(path)), str(path))
+    document = checked(_yaml(path.read_text(encoding="utf-8"), str(path)), str(path))
+    return {key: value for key, value in document.items() if key != "facts"}
 
 
 def checked(document: Any, origin: str = "the recipe") -> Document:
@@ -106,9 +113,10 @@ def checked(document: Any, origin: str = "the recipe") -> Document:
     if not isinstance(document, Mapping):
         raise PlanError(origin, f"it holds {type(document).__name__} where keys were expected", "lines such as 'strategy: full'")
     try:
-        return Recipe.model_validate(document).model_dump(exclude_unset=True, exclude_none=True)
+        given = Recipe.model_validate(document).model_dump(exclude_unset=True)
     except ValidationError as error:
         raise _plan_error(error, origin) from error
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def assignments(pairs: Sequence[str]) -> Document:
@@ -170,7 +178,9 @@ def write(plan: Plan) -> str:
         }
         for phase in plan.phases
     ]
+    source = {"data": plan.data["reference"]} if plan.data.get("reference") else {}
     document = {
+        **source,
         "task": plan.task,
         "model": plan.model,
         "strategy": {"text": plan.strategy, "stages": list(plan.stages), "phases": phases},
@@ -178,8 +188,9 @@ def write(plan: Plan) -> str:
         "reasons": list(plan.reasons),
         "warnings": list(plan.warnings),
         "cost": plan.cost,
+        "facts": plan.data,
     }
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+    return yaml.dump(document, Dumper=DUMPER, sort_keys=False, allow_unicode=True, width=120)
 
 
 def load(text: str) -> Plan:
@@ -201,6 +212,7 @@ def load(text: str) -> Plan:
         reasons=tuple(document.get("reasons") or ()),
         warnings=tuple(document.get("warnings") or ()),
         cost=document.get("cost") or {},
+        data=document.get("facts") or {},
     )
 
 
@@ -232,7 +244,7 @@ def _brief(cell: Cell) -> Document:
 
 def _yaml(text: str, origin: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader=LOADER)
     except yaml.YAMLError as error:
         raise PlanError(origin, f"no YAML: {' '.join(str(error).split())}", "quote values that hold ': ' or '#'") from error
 

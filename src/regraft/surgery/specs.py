@@ -1,6 +1,6 @@
 """Edits as frozen specs: what stands in a cell of the grid. Free of torch; ``surgery`` applies them, ``plan`` only writes them.
 
-An edit's JSON is ``{"kind": "lora", ...its fields}``.
+An edit's JSON is ``{"kind": "lora", ...its fields}``. ``is_linear``: can it be merged into the weights that it stands over?
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class Lora:
     variant: LoraVariant = "plain"
     dropout: float = 0.0
     kind = "lora"
+    is_linear = True
 
     def __post_init__(self) -> None:
         _within("lora", "variant", self.variant, self.variant in get_args(LoraVariant), f"one of {', '.join(get_args(LoraVariant))}")
@@ -58,6 +59,7 @@ class Adapter:
     width: int = 64
     placement: Placement = "pfeiffer"
     kind = "adapter"
+    is_linear = False
 
     def __post_init__(self) -> None:
         _within("adapter", "placement", self.placement, self.placement in get_args(Placement), f"one of {', '.join(get_args(Placement))}")

@@ -28,6 +28,11 @@ def linear_layers(host: nn.Module, stages: Sequence[Stage]) -> tuple[tuple[Layer
     return tuple(tuple(_convolution(path, m) for path, m in leaves if isinstance(m, nn.Conv2d) and m.groups == 1) for leaves in found)
 
 
+def is_convolutional(host: nn.Module, stages: Sequence[Stage]) -> bool:
+    """Are the editable layers of this trunk convolutions, for want of linear ones?"""
+    return not any(_is_linear(module) for stage in stages for _, module in _walk_stage(host, stage))
+
+
 def _walk_stage(host: nn.Module, stage: Stage) -> Iterator[tuple[str, nn.Module]]:
     seen: set[int] = set()
     for path in stage.modules:

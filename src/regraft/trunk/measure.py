@@ -15,7 +15,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from regraft.trunk.layers import linear_layers
+from regraft.trunk.layers import is_convolutional, linear_layers
 from regraft.trunk.outline import Outline, StageOutline
 from regraft.trunk.trunk import Inputs, Trunk
 from regraft.trunk.weightless import weightless
@@ -74,6 +74,7 @@ def _outline(trunk: Trunk, index: int, layers: tuple[tuple[str, int, int], ...],
         macs=passed.operations[index] // (2 * BATCH),
         entry_bytes=passed.entered[index] // BATCH,
         activation_bytes=passed.kept[index] // BATCH,
+        convolutional=is_convolutional(trunk.host, trunk.stages),
         has_batch_norm=any(isinstance(m, nn.modules.batchnorm._BatchNorm) for part in stage.parts(trunk.host) for m in part.modules()),
     )
 
@@ -87,7 +88,11 @@ def probe(trunk: Trunk, length: int, device: str = "meta") -> Inputs | None:
     """A batch of two examples such as ``trunk`` takes, with nothing in it; ``None`` where the shape of its input is not known."""
     spec = trunk.input
     if spec.kind == "text":
-        return {"input_ids": torch.zeros(BATCH, length, dtype=torch.long, device=device)}
+        words = {"input_ids": torch.zeros(BATCH, length, dtype=torch.long, device=device)}
+        if trunk.pooling != "last":
+            return words
+        # without a finished mask, a decoder looks at its values to find out whether sequences are packed
+        return words | {"attention_mask": torch.ones(BATCH, 1, length, length, dtype=torch.bool, device=device)}
     if spec.kind == "audio" and trunk.family == "whisper":
         config: Any = trunk.host.config
         return {"input_features": torch.zeros(BATCH, config.num_mel_bins, 2 * config.max_source_positions, device=device)}

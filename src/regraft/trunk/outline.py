@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +14,8 @@ class StageOutline:
     """One stage, counted.
 
     ``biases`` and ``norms``: parameters that are biases, or belong to a normalisation layer.
-    ``linears``: (dotted path in the host, in features, out features) of every linear layer.
+    ``linears``: (dotted path in the host, in features, out features) of every linear layer; in a trunk that has none, of its
+    convolutions (``convolutional``).
     ``macs``: multiply-adds of one forward pass of one example of the outline's probe size.
     ``entry_bytes``: what enters this stage for that example, fp32 (what a cache at this boundary would keep).
     ``activation_bytes``: what a backward pass through the stage keeps for that example, fp32.
@@ -28,6 +30,7 @@ class StageOutline:
     entry_bytes: int = 0
     activation_bytes: int = 0
     has_batch_norm: bool = False
+    convolutional: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +55,8 @@ class Outline:
         return sum(stage.parameters for stage in self.stages)
 
     def json(self) -> dict[str, Any]:
-        return asdict(self)
+        """Plain JSON: lists, no tuples, so that what is read back equals what was written."""
+        return json.loads(json.dumps(asdict(self)))
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Outline:
