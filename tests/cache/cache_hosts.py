@@ -153,11 +153,11 @@ def qwen2() -> Host:
 def wav2vec2() -> Host:
     from transformers import Wav2Vec2Config, Wav2Vec2Model
 
-    config = Wav2Vec2Config(hidden_size=WIDTH, num_hidden_layers=LAYERS, num_attention_heads=2, intermediate_size=32, conv_dim=(8, 8),
+    config = Wav2Vec2Config(hidden_size=WIDTH, num_hidden_layers=LAYERS, num_attention_heads=2, intermediate_size=32, conv_dim=(8, 8), feat_extract_norm="layer",
                             conv_stride=(5, 2), conv_kernel=(10, 3), num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2)  # fmt: skip
     stages = [Stage("stem", ("feature_extractor", "feature_projection", "encoder.pos_conv_embed", "encoder.layer_norm"), ("masked_spec_embed",)),
               *(Stage(f"blocks.{i}", (f"encoder.layers.{i}",)) for i in range(LAYERS))]  # fmt: skip
-    return Host(network_of(Wav2Vec2Model(config), stages, _hidden, WIDTH, "mean"), wave)
+    return Host(network_of(Wav2Vec2Model(config), stages, _hidden, WIDTH, "first"), wave)
 
 
 def whisper() -> Host:
@@ -198,9 +198,9 @@ def timm_mobilenet() -> Host:
 
 
 def torchvision_resnet() -> Host:
-    from torchvision.models import resnet18
+    from torchvision.models.resnet import BasicBlock, ResNet
 
-    host = resnet18()
+    host = ResNet(BasicBlock, [1, 1, 1, 1])
     host.fc = nn.Identity()
     stages = [Stage("stem", ("conv1", "bn1")), *(Stage(f"blocks.{i}", (f"layer{i + 1}",)) for i in range(4))]
     return Host(network_of(host, stages, lambda host, inputs: host(inputs["image"]), 512), pixels(32))

@@ -104,6 +104,10 @@ class Boundary:
                 return found[0]
         raise NotReproduced(f"a boundary at {self.name}", "the model finished without calling that stage", LIVE)
 
+    def forget_shapes(self) -> None:
+        """Work shapes out anew where they are next needed."""
+        self._prefix.forget_shapes()
+
     def capture(self, inputs: Inputs) -> Captured:
         """What enters the boundary stage and depends on the prefix: no gradient, eval mode, only the stages below run."""
         return capture_many([self], inputs)[self.index]

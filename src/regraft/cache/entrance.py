@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,8 +46,13 @@ def entrance_of(module: nn.Module, calls_before: int, args: tuple[Any, ...], kwa
     return Entrance(module, calls_before, names, {name: found[name] for name in names.values()})
 
 
-def run_to(network: Network, entrances: Mapping[int, Entrance], inputs: Inputs) -> dict[int, Captured]:
-    """One live forward, without gradient and in eval mode, up to the last of ``entrances``; what came by at each of them."""
+def run_to(
+    network: Network, entrances: Mapping[int, Entrance], inputs: Inputs, *, run: Callable[[], object] | None = None
+) -> dict[int, Captured]:
+    """One forward, without gradient and in eval mode, up to the last of ``entrances``; what came by at each of them.
+
+    ``run``: the forward, if it is not simply ``network(inputs)`` (it may start at a lower boundary).
+    """
     captured: dict[int, Captured] = {}
     calls: Counter[nn.Module] = Counter()
     at: dict[nn.Module, list[tuple[int, Entrance]]] = {}
@@ -67,7 +72,7 @@ def run_to(network: Network, entrances: Mapping[int, Entrance], inputs: Inputs) 
 
     with torch.no_grad(), evaluating(network), standing_in(network, dict.fromkeys(at, watch)):
         try:
-            network(inputs)
+            run() if run else network(inputs)
         except Reached:
             return captured
     missing = [network.stage_names[index] for index in entrances if index not in captured]

@@ -61,19 +61,21 @@ class Placeholder(Tensor):
             return func(*args, **kwargs)
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         kwargs = kwargs or {}
         if func.overloadpacket in _VALUE_FREE:
             return func(*_swap(args, _shaped), **kwargs)
         if func._schema.is_mutable:
             return _mutated(func, args, kwargs)
-        device = kwargs.get("device") or _device(args) or _device(tuple(kwargs.values()))
+        device = torch.device(kwargs.get("device") or _device(args) or _device(tuple(kwargs.values())) or "cpu")
         on_meta = {name: _swap(part, _meta) for name, part in kwargs.items()}
         if "device" in on_meta:
             on_meta["device"] = torch.device("meta")
-        return _swap(func(*_swap(args, _meta), **on_meta), lambda made: cls(made, torch.device(device)))
+        return _swap(func(*_swap(args, _meta), **on_meta), lambda made: cls(made, device))
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return f"Placeholder({tuple(self.shape)}, {self.dtype}{', filled' if self.value is not None else ''})"
 
 
@@ -86,7 +88,7 @@ def memory_order(tensor: Tensor) -> tuple[int, ...] | None:
     """Dimensions from the slowest to the fastest in memory, or ``None`` where that is the order in which they are written."""
     if tensor.is_contiguous():
         return None
-    return tuple(sorted(range(tensor.dim()), key=lambda dim: (-tensor.stride(dim), dim)))
+    return tuple(sorted(range(tensor.dim()), key=lambda dim: (-tensor.stride()[dim], dim)))
 
 
 def _any_filled(parts: Any) -> bool:

@@ -52,9 +52,18 @@ class _Dimension:
 
 @dataclass(slots=True)
 class _Law:
+    """``seen``: for each input dimension the sizes that it has had; one that has had a single size says nothing about another."""
+
     template: Any
     dimensions: list[_Dimension]
+    seen: list[set[int]]
     exact: dict[Dims, Dims] = field(default_factory=dict)
+
+    def predict(self, given: Dims) -> Dims | None:
+        if any(len(sizes) < 2 and size not in sizes for size, sizes in zip(given, self.seen, strict=True)):
+            return None
+        found = [dimension.predict(given) for dimension in self.dimensions]
+        return None if None in found else tuple(size for size in found if size is not None)
 
 
 class ShapeLaws:
@@ -72,7 +81,7 @@ class ShapeLaws:
         kind, given, device = _signature(args, kwargs)
         law = self._laws.get(kind)
         if law is not None:
-            sizes = law.exact.get(given) or _predict(law, given)
+            sizes = law.exact.get(given) or law.predict(given)
             if sizes is not None:
                 return _fill(law.template, sizes, device)
         with torch.no_grad(), evaluating(self._module):  # in training mode a batch norm would count this batch
@@ -98,16 +107,16 @@ class ShapeLaws:
         law = self._laws.get(kind)
         if law is None or law.template != template:
             places = [frozenset(p for p, size in enumerate(given) if size == wanted) for wanted in sizes]
-            law = self._laws[kind] = _Law(template, [_Dimension(size, place) for size, place in zip(sizes, places, strict=True)])
+            law = self._laws[kind] = _Law(
+                template, [_Dimension(size, place) for size, place in zip(sizes, places, strict=True)], [set() for _ in given]
+            )
+        for seen, size in zip(law.seen, given, strict=True):
+            if len(seen) < 2:
+                seen.add(size)
         for dimension, size in zip(law.dimensions, sizes, strict=True):
             dimension.narrow(given, size)
         if len(law.exact) < MOST_SHAPES:
             law.exact[given] = tuple(sizes)
-
-
-def _predict(law: _Law, given: Dims) -> Dims | None:
-    sizes = [dimension.predict(given) for dimension in law.dimensions]
-    return None if None in sizes else tuple(size for size in sizes if size is not None)
 
 
 def _signature(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Dims, torch.device]:

@@ -1,0 +1,72 @@
+"""The name of cached entries: a digest of everything that their values depend on. When anything changes, so does the name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from regraft.digest import of_bytes, of_digests, of_json
+from regraft.trunk.network import Network
+
+SCHEMA = 1
+
+
+class Fingerprinted(Protocol):
+    """``data.encode.Encoded``, as far as a key reads it: the digest of the encoded rows and of how they were encoded."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+
+def key(
+    network: Network,
+    index: int,
+    encoded: Fingerprinted,
+    *,
+    preprocessing: Mapping[str, Any] | None = None,
+    dtype: str | None = None,
+    view: tuple[int, int] = (0, 0),
+    compute: str = "float32",
+    pooled: bool = False,
+) -> str:
+    """The key of what enters stage ``index`` for every row of ``encoded``.
+
+    ``preprocessing``: what happens between the encoded rows and the model (JSON). ``dtype``: as stored. ``view``: (number of the augmented
+    view, seed). ``compute``: the type in which the prefix ran (autocast). Versions of the libraries count too, since they may change a bit.
+    """
+    facts = {
+        "schema": SCHEMA,
+        "prefix": prefix_digest(network, index),
+        "input": network.trunk.input.json(),
+        "data": encoded.fingerprint,
+        "preprocessing": dict(preprocessing or {}),
+        "index": index,
+        "dtype": dtype or "live",
+        "view": list(view),
+        "compute": compute,
+        "pooled": [pooled, network.trunk.pooling] if pooled else False,
+        "torch": torch.__version__,
+    }
+    return of_json(facts)
+
+
+def prefix_digest(network: Network, index: int) -> str:
+    """Of the stages below ``index``: every parameter and buffer, and the architecture around them (the host's source, configuration and
+    modules: two models with the same weights may still compute different things)."""
+    host = network.trunk.host
+    config = getattr(host, "config", None)
+    digests = [of_json({"source": network.trunk.source, "host": f"{type(host).__module__}.{type(host).__qualname__}"})]
+    if config is not None and hasattr(config, "to_json_string"):  # transformers
+        digests.append(of_bytes(config.to_json_string().encode()))
+    for at in range(index):
+        digests.append(of_bytes("\n".join(repr(module) for module in network.stage_modules(at)).encode()))
+        digests.extend(_digest_of(name, tensor) for name, tensor in (*network.stage_parameters(at), *network.stage_buffers(at)))
+    return of_digests(digests)
+
+
+def _digest_of(name: str, tensor: Tensor) -> str:
+    plain = tensor.detach().cpu().contiguous()
+    return of_bytes(f"{name} {plain.dtype} {tuple(plain.shape)}".encode(), plain.view(-1).view(torch.uint8).numpy().data)
