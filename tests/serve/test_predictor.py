@@ -26,7 +26,7 @@ from regraft.spec import InputSpec
 from regraft.surgery.edits import EditRecord, apply
 from regraft.surgery.specs import Lora
 from regraft.tasks import of
-from regraft.trunk import load
+from regraft.trunk import load, tensors
 from regraft.trunk.network import Network
 from regraft.trunk.stage import Stage
 from regraft.trunk.trunk import Trunk
@@ -109,8 +109,7 @@ def keep(folder: Path, toy: str, *, lora: bool = False, **changes: Any) -> Store
 
 
 def pack(network: nn.Module) -> dict[str, TensorData]:
-    state = network.state_dict()
-    return {name: TensorData(str(tensor.dtype), tuple(tensor.shape), tensor.numpy().tobytes()) for name, tensor in state.items()}
+    return {name: TensorData(*part) for name, part in tensors.state(network).items()}
 
 
 def live(network: Network, words: list[str]) -> np.ndarray:

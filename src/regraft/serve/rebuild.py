@@ -15,16 +15,11 @@ Tensors are named as in ``Network.state_dict()``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
-from torch import Tensor
-
 from regraft import tasks
-from regraft.errors import DamagedError, LineageError
+from regraft.errors import LineageError
 from regraft.lineage.record import Generation
 from regraft.lineage.store import Store
 from regraft.spec import InputSpec
@@ -34,6 +29,7 @@ from regraft.surgery.heads import strip
 from regraft.tasks import Task
 from regraft.trunk import load
 from regraft.trunk.network import Network
+from regraft.trunk.tensors import load_state
 
 NEEDED = ("source", "input", "pooling", "task", "classes", "edits", "plan")
 
@@ -73,7 +69,7 @@ def network(store: Store, name: str) -> Rebuilt:
     strip(trunk)
     made = Network(trunk, task.head(trunk, len(classes), 0.0))
     stand_edits(made, [EditRecord.from_json(record) for record in manifest["edits"]])
-    _fill(made, _tensors(store.tensor_files(generation, verify=False)), generation)
+    load_state(made, store.tensor_files(generation, verify=False))
     made.requires_grad_(False).eval()
     return Rebuilt(made, task, classes, spec, trunk.tokenizer, manifest)
 
@@ -86,30 +82,3 @@ def _check(generation: Generation) -> None:
             f"its manifest does not say: {', '.join(missing)}",
             "tune again; this one was not written by regraft tune",
         )
-
-
-def _tensors(places: Mapping[str, tuple[Path, str]]) -> dict[str, Tensor]:
-    """State-dict name -> tensor, each file opened once."""
-    by_file: dict[Path, list[tuple[str, str]]] = {}
-    for name, (path, key) in places.items():
-        by_file.setdefault(path, []).append((name, key))
-    state: dict[str, Tensor] = {}
-    for path, wanted in by_file.items():
-        with safe_open(path, framework="pt") as file:
-            state.update((name, file.get_tensor(key)) for name, key in wanted)
-    return state
-
-
-def _fill(made: Network, state: Mapping[str, Tensor], generation: Generation) -> None:
-    """Load ``state``: every name and shape must be the network's, none may be left over."""
-    shapes = {name: tuple(tensor.shape) for name, tensor in made.state_dict().items()}
-    stored = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    differing = sorted(name for name in shapes.keys() | stored.keys() if shapes.get(name) != stored.get(name))
-    if differing:
-        first = differing[0]
-        raise DamagedError(
-            f"rebuild {generation}",
-            f"{len(differing)} tensors do not fit the architecture; {first} is stored as {stored.get(first)}, and {shapes.get(first)} is needed",
-            "use the versions of torch, timm and transformers that the manifest's environment names",
-        )
-    made.load_state_dict(dict(state))
