@@ -98,7 +98,7 @@ class Problem:
 
     @classmethod
     def of(cls, x: Floats, y: NDArray[np.intp], num_classes: int) -> Problem:
-        return cls(torch.from_numpy(np.ascontiguousarray(x)), torch.from_numpy(np.ascontiguousarray(y, dtype=np.int64)), num_classes)
+        return cls(torch.from_numpy(np.ascontiguousarray(x)), torch.tensor(y, dtype=torch.int64), num_classes)
 
     def objective(self, c: float) -> Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]]:
         """Value and gradient of mean log loss + |weights|² / (2 c n), at weights and bias flattened from (d + 1, k)."""

@@ -28,7 +28,7 @@ def decide(job: Job, machine: Machine, *, probe: ProbeResult | None = None, reas
     asked = job.request.strategy
     strategy = parse(asked) if isinstance(asked, str) else asked
     advice = choose(data_facts(job, machine), job.outline, probe=probe, strategy=strategy, seed=int(given.get("seed", 0)))
-    settings = merged(advice.settings, given)
+    settings = settled(merged(advice.settings, given), machine)
     strategy = strategy or parse(advice.strategy)
     plan = Plan(
         task=job.dataset.task,
@@ -60,6 +60,11 @@ def merged(advised: Settings, given: Mapping[str, Any]) -> Settings:
     """The advised settings with the given ones over them. ``lr`` "find" keeps the advised rate until the range test has run."""
     over = {name: value for name, value in given.items() if not (name == "lr" and value == FIND)}
     return Settings.from_json({**advised.json(), **over})
+
+
+def settled(settings: Settings, machine: Machine) -> Settings:
+    """Nothing is left to be measured later: a run that is resumed must not find another precision."""
+    return replace(settings, precision=machine.precision) if settings.precision == "auto" else settings
 
 
 def told(advice: Advice, given: Mapping[str, Any]) -> tuple[str, ...]:
