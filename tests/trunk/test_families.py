@@ -5,23 +5,26 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
-from trunk_hosts import HOSTS
 
 from regraft.errors import TrunkError
+from regraft.testing.hosts import HOSTS
+from regraft.trunk.families import BUILT_IN
 from regraft.trunk.stage import Stage
 from regraft.trunk.trunk import Trunk
+
+SEEN: dict[str, str] = {}
 
 
 @pytest.fixture(scope="module", params=sorted(HOSTS))
 def case(request):
-    build, batch = HOSTS[request.param]
     torch.manual_seed(0)
-    host = build().eval()
+    host = HOSTS[request.param].build().eval()
     before = {name: value.clone() for name, value in host.state_dict().items()}
     rng = torch.get_rng_state()
     trunk = Trunk.of(host)
     assert torch.equal(rng, torch.get_rng_state()), "viewing draws no random number"
-    return host, trunk, batch(), before
+    SEEN[request.param] = trunk.family
+    return host, trunk, HOSTS[request.param].batch(), before
 
 
 def test_stages_are_named_from_stem_over_blocks_to_neck(case):
@@ -92,8 +95,9 @@ def test_features_are_of_the_stated_shape_and_reach_every_stage(case):
     host, trunk, batch, _ = case
     host.zero_grad()
     features = trunk.features(batch)
-    expected = (2, trunk.width) if trunk.pooling == "none" else (2, batch["input_ids"].shape[1], trunk.width)
-    assert features.shape == expected
+    assert (features.shape[0], features.shape[-1]) == (2, trunk.width)
+    assert features.ndim == (2 if trunk.pooling == "none" else 3)
+    assert trunk.input.kind != "text" or features.shape[1] == batch["input_ids"].shape[1]
     features.square().sum().backward()
     for stage in trunk.stages:
         assert any(p.grad is not None and p.grad.abs().sum() > 0 for _, p in stage.named_parameters(host)), stage.name
@@ -115,17 +119,12 @@ def test_features_do_not_depend_on_the_own_classifier(case):
     assert torch.equal(whole, emptied)
 
 
-def test_the_number_of_families_tried_is_the_number_registered():
-    from regraft.trunk.families import BUILT_IN
-
-    built_in = {file for files in BUILT_IN.values() for file in files}
-    seen = {_family(name) for name in HOSTS}
-    assert seen == {"timm" if file == "timm_models" else file for file in built_in}
-
-
-def _family(name: str) -> str:
-    build, _ = HOSTS[name]
-    return Trunk.of(build()).family
+def test_every_family_file_has_a_host_here():
+    """Counted, so that a family without a host, or a host that no family reads, cannot pass unseen."""
+    if len(SEEN) < len(HOSTS):
+        pytest.skip("only some of the hosts were tried")
+    seen = {"timm_models" if family == "timm" else family for family in SEEN.values()}
+    assert seen == {file for files in BUILT_IN.values() for file in files}
 
 
 class TestExplicitStages:

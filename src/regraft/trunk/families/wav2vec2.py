@@ -5,7 +5,7 @@
     blocks.i   encoder.layers.i
     neck       the norm, where it stands behind the blocks (stable-layer-norm models), and the adapter
 
-Features are the mean over the frames that hold sound, (B, width). ``load`` switches the models' own random masking and
+Features are one row for each frame, (B, frames, width), pooled by mean over those that hold sound. ``load`` switches the models' own random masking and
 dropping of layers off: what is random belongs to the plan, where it can be seen.
 """
 
@@ -40,14 +40,9 @@ def view(host: Any, **facts: Any) -> Trunk | None:
     layout = NORM_LAST if config.do_stable_layer_norm else NORM_FIRST
     width = config.output_hidden_size if getattr(config, "add_adapter", False) else config.hidden_size
     spec = InputSpec(kind="audio", sample_rate=16_000)
-    return view_layout(host, layout, **{"input": spec, "width": width, "family": "wav2vec2", "run": run} | facts)
+    return view_layout(host, layout, **{"input": spec, "width": width, "family": "wav2vec2", "pooling": "mean", "run": run} | facts)
 
 
 def run(host: Any, inputs: Inputs) -> Tensor:
-    """(B, width) from ``input_values`` (B, T) and, where clips differ in length, ``attention_mask`` (B, T)."""
-    frames = host.base_model(**inputs).last_hidden_state
-    mask = inputs.get("attention_mask")
-    if mask is None:
-        return frames.mean(1)
-    heard = host.base_model._get_feature_vector_attention_mask(frames.shape[1], mask).to(frames.dtype).unsqueeze(-1)
-    return (frames * heard).sum(1) / heard.sum(1).clamp(min=1)
+    """(B, frames, width) from ``input_values`` (B, T) and, where clips differ in length, ``attention_mask`` (B, T)."""
+    return host.base_model(**inputs).last_hidden_state

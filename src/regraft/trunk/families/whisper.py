@@ -5,7 +5,7 @@
     neck       layer_norm
 
 Takes log-mel spectrograms (B, mel bands, frames) as ``input_features``, always of the length that the model was made for.
-Features are the mean over frames, (B, width).
+Features are one row for each frame, (B, frames, width), pooled by mean.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def view(host: Any, **facts: Any) -> Trunk | None:
     if not is_transformer(host, "whisper") or type(host).__name__ != "WhisperEncoder":
         return None
     spec = InputSpec(kind="audio", sample_rate=16_000, flexible_size=False)
-    return view_layout(host, LAYOUT, **{"input": spec, "family": "whisper", "run": run} | facts)
+    return view_layout(host, LAYOUT, **{"input": spec, "family": "whisper", "pooling": "mean", "run": run} | facts)
 
 
 def run(host: Any, inputs: Inputs) -> Tensor:
-    return host(input_features=inputs["input_features"]).last_hidden_state.mean(1)
+    return host(input_features=inputs["input_features"]).last_hidden_state
