@@ -17,7 +17,9 @@ def run(store: options.Store = None, json: options.Json = False) -> None:
         return emit_json({"schema": 1, "generations": entries})
     if not entries:
         return say("no generations yet; try: regraft demo")
-    say(table(["name", "digest", "parent", "strategy", "result", "stored", "tags", "created"], [row(entry) for entry in entries], right=[5]))
+    say(
+        table(["name", "digest", "parent", "strategy", "result", "stored", "tags", "created"], [row(entry) for entry in entries], right=[5])
+    )
 
 
 def row(entry: dict[str, Any]) -> list[str]:

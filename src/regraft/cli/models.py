@@ -17,7 +17,8 @@ def run(task: options.Task = None, json: options.Json = False) -> None:
     if json:
         return emit_json({"schema": 1, "models": [asdict(model) for model in found]})
     rows = [
-        [m.reference, m.kind, f"{m.parameters / 1e6:.1f} M" if m.parameters else "", "yes" if m.offline else "needs the hub", m.note] for m in found
+        [m.reference, m.kind, f"{m.parameters / 1e6:.1f} M" if m.parameters else "", "yes" if m.offline else "needs the hub", m.note]
+        for m in found
     ]
     say(table(["model", "input", "parameters", "offline", "note"], rows, right=[2]))
     say("\nalso: timm:NAME, torchvision:NAME, hf:NAME (weights from the hub when online), file:PATH, module:package.function")

@@ -15,18 +15,24 @@ Data = Annotated[str, DATA]
 Name = Annotated[str, typer.Argument(help="a generation: its name, tag, name~1, or the start of its digest")]
 Json = Annotated[bool, typer.Option("--json", help="print exactly one JSON document on stdout")]
 Store = Annotated[str | None, typer.Option("--store", help="folder of the lineage [default: $REGRAFT_STORE, else the nearest .regraft/]")]
-Model = Annotated[str | None, typer.Option("--model", "-m", help="model reference, e.g. bundled:minilm, timm:resnet50, file:PATH [default: chosen]")]
+Model = Annotated[
+    str | None, typer.Option("--model", "-m", help="model reference, e.g. bundled:minilm, timm:resnet50, file:PATH [default: chosen]")
+]
 Task = Annotated[str | None, typer.Option("--task", help="text-classification or image-classification [default: inferred]")]
 Input = Annotated[str | None, typer.Option("--input", help="column that holds the text or the image path [default: inferred]")]
 Target = Annotated[str | None, typer.Option("--target", help="column that holds the label [default: inferred]")]
-StrategyText = Annotated[str | None, typer.Option("--strategy", "-s", help="e.g. lp_ft, top(n=2), 'freeze(below=blocks.3)+lora(rank=8)' [default: chosen]")]
+StrategyText = Annotated[
+    str | None, typer.Option("--strategy", "-s", help="e.g. lp_ft, top(n=2), 'freeze(below=blocks.3)+lora(rank=8)' [default: chosen]")
+]
 Epochs = Annotated[float | None, typer.Option("--epochs", help="passes over the training data [default: chosen]")]
 Lr = Annotated[str | None, typer.Option("--lr", help="learning rate, or 'find' for a range test [default: chosen]")]
 BatchSize = Annotated[int | None, typer.Option("--batch-size", help="examples per step [default: chosen]")]
 Seed = Annotated[int | None, typer.Option("--seed", help="of everything random [default: 0]")]
 GenerationName = Annotated[str | None, typer.Option("--name", help="name of the generation [default: from the data's name]")]
 Recipe = Annotated[str | None, typer.Option("--recipe", "-r", help="YAML file with any of these settings; flags win over it")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="any setting, e.g. --set label_smoothing=0.1 --set augment.flip=0.5; repeatable")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="any setting, e.g. --set label_smoothing=0.1 --set augment.flip=0.5; repeatable")
+]
 AllowRejected = Annotated[bool, typer.Option("--allow-rejected", help="go on though more than 1% of the rows cannot be used")]
 
 REQUEST: dict[str, Any] = {
@@ -55,7 +61,10 @@ def with_request(run: Callable[..., None]) -> Callable[..., None]:
         run(*resolved(values.pop("data"), given), **values)
 
     own = [parameter for name, parameter in signature(run, eval_str=True).parameters.items() if name not in ("data", "given")]
-    shared = [Parameter(name, Parameter.KEYWORD_ONLY, default=False if kind is AllowRejected else None, annotation=kind) for name, kind in REQUEST.items()]
+    shared = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=False if kind is AllowRejected else None, annotation=kind)
+        for name, kind in REQUEST.items()
+    ]
     data = Parameter("data", Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, DATA])
     parameters = [data, *shared, *(parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in own)]
     command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  typer reads the options from here

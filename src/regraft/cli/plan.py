@@ -28,5 +28,11 @@ def run(
     progress = watcher(quiet=json)
     made = plan(data, store=store, probe=probe, work=progress.on_work, **given)
     if json:
-        return emit_json({"schema": 1, **explain.document(made, Outline.from_json(made.data["outline"]), num_classes=len(made.data["classes"])), "data": made.data})
+        return emit_json(
+            {
+                "schema": 1,
+                **explain.document(made, Outline.from_json(made.data["outline"]), num_classes=len(made.data["classes"])),
+                "data": made.data,
+            }
+        )
     say(plan_text(made))

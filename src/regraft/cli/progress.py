@@ -108,5 +108,9 @@ def phase_text(phase: PhaseStart) -> str:
 def epoch_text(record: EpochRecord, phase: PhaseStart | None) -> str:
     """``  epoch 2/5  loss 0.4312  valid accuracy 0.8900  12.0 s``; a head that was solved has neither epochs nor a loss to tell."""
     valid = [f"valid {name} {value:.4f}" for name, value in record.valid.items()]
-    told = ["solved"] if record.loss is None else [f"epoch {record.epoch}" + (f"/{phase.epochs:g}" if phase else ""), f"loss {record.loss:.4f}"]
+    told = (
+        ["solved"]
+        if record.loss is None
+        else [f"epoch {record.epoch}" + (f"/{phase.epochs:g}" if phase else ""), f"loss {record.loss:.4f}"]
+    )
     return "  " + "  ".join([*told, *valid, seconds_text(record.seconds)])

@@ -35,7 +35,8 @@ def text(document: dict[str, Any]) -> str:
     cost = document.get("cost", {})
     lines = [
         f"{document['name']}  {document['digest'][:12]}" + ("  verified" if document["verified"] else ""),
-        f"made {document['created']} from {document['model']}" + (f", parent {document['parent'][:12]}" if document.get("parent") else ""),
+        f"made {document['created'][:16].replace('T', ' ')} from {document['model']}"
+        + (f", parent {document['parent'][:12]}" if document.get("parent") else ""),
         f"{document['task']}, {len(document['classes'])} classes, data {document['data']['fingerprint'][:12]} ({document['data']['reference']})",
         "",
         grid(Plan.from_json(document["plan"])),
@@ -45,7 +46,7 @@ def text(document: dict[str, Any]) -> str:
         metrics_table(document["metrics"]),
         "",
         f"time {seconds_text(cost.get('time_s', 0))}, peak memory {bytes_text(cost.get('peak_memory_bytes', 0))}, "
-        f"trained {cost.get('trainable_parameters', 0):,} of {cost.get('parameters', 0):,} parameters, stored {bytes_text(cost.get('stored_bytes', 0))}",
+        f"trained {cost.get('trainable_parameters', 0):,} of {cost.get('parameters', 0):,} parameters, stored {bytes_text(document['stored_bytes'])}",
     ]
     return "\n".join(lines)
 

@@ -34,7 +34,9 @@ def conduct(reference: str, given: dict[str, Any], *, store: str | None, resume:
     progress = watcher(quiet=quiet)
     command = "regraft " + " ".join(quoted(word) for word in sys.argv[1:])
     show_plan = None if quiet else lambda plan: say(plan_text(plan) + "\n")
-    generation = tune(reference, store=store, resume=resume, observer=progress, work=progress.on_work, on_plan=show_plan, command=command, **given)
+    generation = tune(
+        reference, store=store, resume=resume, observer=progress, work=progress.on_work, on_plan=show_plan, command=command, **given
+    )
     return generation.document
 
 

@@ -32,7 +32,13 @@ __all__ = ["check", "plan", "tune"]
 
 
 def check(
-    data: str | Path, *, task: str | None = None, input: str | None = None, target: str | None = None, deep: bool = True, work: Work = no_work
+    data: str | Path,
+    *,
+    task: str | None = None,
+    input: str | None = None,
+    target: str | None = None,
+    deep: bool = True,
+    work: Work = no_work,
 ) -> dict[str, Any]:
     """The data doctor's document on ``data``: counts, splits, and every problem with where it is and what to do."""
     request = Request(data=str(data), task=task, input=input, target=target, allow_rejected=True)
@@ -114,7 +120,11 @@ def _model(request: Request, dataset: Dataset, cache: Cache, work: Work) -> tupl
         return open_job(request, dataset, request.model, work), None, ()
     references = candidates(dataset.kind)
     if len(references) == 1:
-        return open_job(request, dataset, references[0], work), None, (f"{references[0]}: the only model for {dataset.kind} that is installed here",)
+        return (
+            open_job(request, dataset, references[0], work),
+            None,
+            (f"{references[0]}: the only model for {dataset.kind} that is installed here",),
+        )
     jobs = {reference: open_job(request, dataset, reference, work) for reference in references}
     probes = {reference: _probe(job, cache) for reference, job in jobs.items()}
     offers = [models.Candidate(reference, probes[reference], sum(s.macs for s in job.outline.stages)) for reference, job in jobs.items()]
@@ -125,7 +135,9 @@ def _model(request: Request, dataset: Dataset, cache: Cache, work: Work) -> tupl
 def _probe(job: Job, cache: Cache | None) -> ProbeResult:
     """How much the frozen features know: on the training examples alone, by cross-validation."""
     network = job.network(dropout=0.0, seed=0)
-    features = pooled_features(network, job.encoded("train"), cache=cache, work=lambda done, total: job.work("computing frozen features", done, total))
+    features = pooled_features(
+        network, job.encoded("train"), cache=cache, work=lambda done, total: job.work("computing frozen features", done, total)
+    )
     return probe(features, job.encoded("train").targets, num_classes=job.num_classes)
 
 

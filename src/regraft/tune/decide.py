@@ -74,9 +74,20 @@ def told(advice: Advice, given: Mapping[str, Any]) -> tuple[str, ...]:
     return (*kept, f"as asked: {chosen}") if chosen else kept
 
 
+ABOUT = {
+    "epochs": " epochs in batches of ",
+    "batch_size": " epochs in batches of ",
+    "lr": "lr ",
+    "label_smoothing": "label smoothing",
+    "batch_norm": "batch norm",
+    "augment": "augmentation",
+    "refit": "refit:",
+}
+"""Setting -> words by which the advice's sentence about it is known."""
+
+
 def _is_about(reason: str, name: str) -> bool:
-    words = {"lr": "lr ", "label_smoothing": "label smoothing", "batch_norm": "batch norm", "augment": "augmentation", "refit": "refit"}
-    return reason.startswith(words.get(name, "\0"))
+    return name in ABOUT and (ABOUT[name] in reason if ABOUT[name].startswith(" ") else reason.startswith(ABOUT[name]))
 
 
 def forecast(plan: Plan, job: Job, machine: Machine) -> Plan:

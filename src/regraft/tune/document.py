@@ -52,7 +52,10 @@ def report_document(
         "command": command,
         "created": manifest["created"],
         "reasons": list(plan.reasons),
-        "data": {**plan.data, "splits": {name: {"classes": job.dataset.counts(name), "num_examples": len(s)} for name, s in job.dataset.splits.items()}},
+        "data": {
+            **plan.data,
+            "splits": {name: {"classes": job.dataset.counts(name), "num_examples": len(s)} for name, s in job.dataset.splits.items()},
+        },
         "per_class": evaluation["per_class"],
         "confusion": evaluation["confusion"],
         "calibration": evaluation["calibration"],
@@ -75,7 +78,11 @@ def curves(history: History) -> list[dict[str, Any]]:
         for i, r in enumerate(history.steps)
         if i % every == 0 or i == len(history.steps) - 1
     ]
-    rows += [{"step": int(starts[e.phase]) + e.step, "epoch": float(e.epoch), "phase": names[e.phase], "valid": e.valid} for e in history.epochs if e.valid]
+    rows += [
+        {"step": int(starts[e.phase]) + e.step, "epoch": float(e.epoch), "phase": names[e.phase], "valid": e.valid}
+        for e in history.epochs
+        if e.valid
+    ]
     return sorted(rows, key=lambda row: row["step"])
 
 

@@ -1,12 +1,13 @@
 """Carrying out a plan: fit, measure on valid, fit again on both if the plan says so, measure once on test, record, report.
 
-    network -> fit(train | valid) -> answers on valid --+-> refit(train + valid) --+-> answers on test -> generation -> report
-                                                        +--------------------------+
+network -> fit(train | valid) -> answers on valid --+-> refit(train + valid) --+-> answers on test -> generation -> report
+                                                    +--------------------------+
 """
 
 from __future__ import annotations
 
 import resource
+import shutil
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -44,6 +45,8 @@ class Execution:
     command: str = ""
 
     def go(self) -> Generation:
+        if self.resume and (finished := self._finished()):
+            return finished
         began = time.perf_counter()
         self.folder = self.store.run_folder(self.name)
         self.cache = Cache(self.store.cache_folder, CACHE_BYTES) if self.plan.settings.cache else None
@@ -59,7 +62,22 @@ class Execution:
             measured["test"] = self._measure(network, "test")
         facts = self._facts(network, history, measured, time.perf_counter() - began)
         made = record.write(self.store, self.job, self.plan, network, name=self.name, facts=facts, assets=self._assets(measured), base=base)
+        for part in ("fit", "refit"):  # the generation stands: its checkpoints have nothing left to resume
+            shutil.rmtree(self.folder / part, ignore_errors=True)
         return self._reported(made, history, measured)
+
+    def _finished(self) -> Generation | None:
+        """The generation that this very run has made already, if it ended before it was asked to go on."""
+        if self.name not in self.store.names():
+            return None
+        held = self.store.get(self.name)
+        same = (
+            Plan.from_json(held.manifest["plan"]).digest == self.plan.digest
+            and held.manifest["data"]["fingerprint"] == self.plan.data["fingerprint"]
+        )
+        manifest = {**held.manifest, "cost": {**held.manifest["cost"], "stored_bytes": held.stored_bytes}}
+        page = pages.path_of(self.store.run_folder(self.name), held.digest)
+        return Generation(self.store, held, document.tune_document(manifest, self.plan, self.job, report=str(page))) if same else None
 
     def _fit(self, part: str, plan: Plan, train: Encoded, valid: Encoded | None) -> tuple[Network, History]:
         settings = plan.settings
@@ -137,5 +155,3 @@ def peak_memory_bytes() -> int:
         return int(torch.cuda.max_memory_allocated())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
