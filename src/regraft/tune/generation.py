@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from regraft import lineage
-from regraft.data import load
 from regraft.data.encode import Encoded, encode
-from regraft.errors import DataError, RequestError
+from regraft.data.load import load_known
+from regraft.errors import RequestError
 from regraft.evaluate.compare import Verdict, paired
 from regraft.report import pages
 from regraft.serve.predictor import Predictor
@@ -80,17 +80,12 @@ class Generation:
     def _examples(self, data: str, split: str | None) -> tuple[str, Encoded]:
         manifest = self.record.manifest
         columns = {name: manifest["data"].get(name) for name in ("input", "target")}
-        dataset = load(data, task=manifest["task"], valid_fraction=0.0, test_fraction=0.0, allow_rejected=True, **columns)
-        unknown = sorted(set(dataset.classes) - set(self.classes))
-        if unknown:
-            raise DataError(f"evaluate {self.name} on {data}", f"labels that it does not know: {', '.join(unknown[:5])}",
-                            "grow the model by these classes, or leave their rows out")  # fmt: skip
+        dataset = load_known(data, self.classes, task=manifest["task"], **columns)
         if split and split not in dataset.splits:
             raise RequestError(f"split {split!r} of {data}", f"it has {', '.join(dataset.splits)}", "name one of these")
         chosen = split or next(name for name in reversed(SPLITS) if name in dataset.splits)
         rebuilt = self.predictor.rebuilt
         encoded = encode(dataset.splits[chosen], rebuilt.spec, rebuilt.tokenizer, max_length=manifest["plan"]["settings"]["max_length"])
-        encoded.targets = np.asarray([self.classes.index(dataset.classes[target]) for target in encoded.targets])
         return chosen, encoded
 
     def _warnings(self, encoded: Encoded) -> list[str]:
