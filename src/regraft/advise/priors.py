@@ -1,4 +1,6 @@
-"""What is published or measured about good settings, as tables. ``strategy.py`` reads them; nothing here decides.
+"""Where settings start from, as tables. ``strategy.py`` reads them; nothing here decides.
+
+A number with a reference beside it is published. All others are starting points that no measurement of this project backs yet.
 
 Every ``by_examples`` table is (up to so many training examples, value), read from the top.
 """
@@ -43,7 +45,7 @@ REFIT_UP_TO = 10_000
 FROZEN_STATISTICS_UP_TO = 500
 """Below this a batch says less about the mean and variance of the features than pretraining did."""
 LABEL_SMOOTHING: Sequence[tuple[int, float]] = ((9, 0.0), (ANY, 0.1))
-"""By the number of classes (Szegedy et al. 2015; Müller et al. 2019, 1906.02629)."""
+"""By the number of classes. The strength is that of Szegedy et al. (2015, 1512.00567); the threshold is ours."""
 AUGMENTATION: dict[str, tuple[tuple[str, float | int | str | bool], ...]] = {"text": (), "image": (("crop", 8), ("flip", True))}
 
 

@@ -45,7 +45,7 @@ def _full_rate(outline: Outline, kind: Kind) -> tuple[float, str]:
         return round_rate(known / 10), f"a tenth of the pretraining rate {known:g}"
     published, highest = RATES[kind], HIGHEST_RATE[kind]
     if kind != "transformer":
-        return published, f"the usual rate of AdamW for fine-tuning a {outline.family} network"
+        return published, f"a starting point of AdamW for fine-tuning a {outline.family} network"
     lr = round_rate(min(highest, published * (PUBLISHED_WIDTH / outline.width) ** 2))
     return (
         lr,

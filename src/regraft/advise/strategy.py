@@ -111,13 +111,11 @@ def _settings(facts: Facts, outline: Outline, phases: Sequence[Phase], seed: int
     steps = round(epochs * facts.num_examples / batch_size)
     reasons = [
         lr_reason,
-        f"{epochs:g} epochs in batches of {batch_size}: about {steps:,} steps, the usual number for {facts.num_examples:,} examples",
+        f"{epochs:g} epochs in batches of {batch_size}: about {steps:,} steps, a starting point for {facts.num_examples:,} examples",
     ]
     smoothing = priors.by_size(priors.LABEL_SMOOTHING, facts.num_classes)
     if smoothing:
-        reasons.append(
-            f"label smoothing {smoothing:g}: {facts.num_classes} classes, where being a little less sure of the target generalises better"
-        )
+        reasons.append(f"label smoothing {smoothing:g}: a starting point for {facts.num_classes} classes, not measured on this data")
     has_batch_norm = any(stage.has_batch_norm for stage in outline.stages)
     few = facts.num_examples <= priors.FROZEN_STATISTICS_UP_TO
     if has_batch_norm:
