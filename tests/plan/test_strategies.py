@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -145,6 +146,13 @@ def test_lora_leaves_the_probe_alone():
 def test_adapters_stand_in_blocks():
     (phase,) = plan("adapter(width=8)").phases
     assert [cell.edit for cell in phase.cells] == [None, *[Adapter(width=8)] * 3, None]
+
+
+def test_no_part_of_a_stem_gets_an_adapter():
+    over = outline(4)
+    parts = tuple(replace(stage, name=name) for stage, name in zip(over.stages, ("stem.0", "stem.1", "blocks.0", "neck"), strict=True))
+    (phase,) = plan("adapter(width=8)", replace(over, stages=parts)).phases
+    assert [cell.edit is not None for cell in phase.cells] == [False, False, True, True, False]
 
 
 def test_edits_that_are_let_go_later_do_not_stand_before():

@@ -18,7 +18,7 @@ STEM = "stem"
 @strategy
 def adapter(outline: Outline, phases: Phases, *, width: int = 64, placement: Placement = "pfeiffer") -> Phases:
     edit = Adapter(width=width, placement=placement)
-    blocks = frozenset(index for index, stage in enumerate(outline.stages) if stage.linears and stage.name != STEM)
+    blocks = frozenset(index for index, stage in enumerate(outline.stages) if stage.linears and stage.name.partition(".")[0] != STEM)
     if not blocks:
         raise PlanError(edit.label, f"{outline.reference} has no block with layers that an adapter could stand behind", "full or top(n=1)")
     return stand(phases, edit, blocks)
