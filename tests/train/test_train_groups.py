@@ -9,9 +9,10 @@ from train_hosts import IMAGE, TEXT, full, image_network, images, phase, plan, t
 from regraft.errors import PlanError, PreflightError, TrunkError
 from regraft.plan.cell import FROZEN, TRAIN, Cell
 from regraft.surgery.specs import Lora
-from regraft.train import fingerprint, fit, groups, transition
+from regraft.train import fit, groups, transition
 from regraft.train.run import Run
 from regraft.train.transition import Standing
+from regraft.trunk.tensors import stage_digest
 from regraft.trunk.trunk import Trunk
 
 CELLS = {
@@ -121,7 +122,7 @@ def test_unfreezing_keeps_the_optimizer_state_of_what_was_training():
 def test_frozen_stages_are_byte_equal_and_in_eval_mode_buffers_included(tmp_path):
     network = image_network()
     chosen = plan(network, [phase("top", [False, True, True])], epochs=3.0)
-    before, top = fingerprint.of_stage(network, 0), fingerprint.of_stage(network, 1)
+    before, top = stage_digest(network, 0), stage_digest(network, 1)
     modes = []
 
     class Watch:
@@ -131,7 +132,7 @@ def test_frozen_stages_are_byte_equal_and_in_eval_mode_buffers_included(tmp_path
             modes.append((network.host.stem.training, network.host.stem[1].training, network.host.body[1].training, network.host.training))
 
     fit(network, chosen, IMAGE, {"train": images(24), "valid": images(8, seed=1)}, folder=tmp_path, observer=Watch())
-    assert fingerprint.of_stage(network, 0) == before and fingerprint.of_stage(network, 1) != top
+    assert stage_digest(network, 0) == before and stage_digest(network, 1) != top
     assert set(modes) == {(False, False, True, False)}
 
 

@@ -40,7 +40,7 @@ def test_a_passing_fault_costs_a_return_and_three_quarters_of_the_rate(tmp_path)
         {"train": texts(32), "valid": None},
         folder=tmp_path,
     )
-    assert len(history.events) == 1
+    assert len(history.events) == 1 and len(history.phases) == 1
     assert history.events[0].startswith("not finite at step 6 of phase 'all'") and history.events[0].endswith(
         "back to step 0 with 0.25 of the rate"
     )

@@ -145,7 +145,8 @@ def test_a_signal_finishes_the_step_saves_and_says_how_to_resume(tmp_path, numbe
     again, *_ = text_case()
     before = signal.getsignal(number)
     with pytest.raises(
-        Interrupted, match=rf"{number.name} after step \d+ of \d+; it was saved\ntry:   the same command with --resume goes on from there"
+        Interrupted,
+        match=rf"{number.name} after step \d+ of \d+ in phase '\w+'; it was saved\ntry:   the same command with --resume goes on from there",
     ):
         fit(again, chosen, task, data, folder=tmp_path / "stopped", observer=Signalling(6))
     assert signal.getsignal(number) is before

@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
+import torch
+
+from regraft.cache.pooled import pooled_features
 from regraft.data.encode import Encoded
 from regraft.errors import PlanError
-from regraft.evaluate import linear, predict
-from regraft.train.feed import Feed, Part
+from regraft.evaluate import linear
 from regraft.train.run import Run
-from regraft.train.transition import set_modes
-from regraft.train.validation import parts_of
+
+if TYPE_CHECKING:
+    from regraft.cache.store import Cache
 
 
-def solve(run: Run, feed: Feed, train: Encoded) -> float:
-    """Write the best linear layer over all of ``train`` into ``network.head.linear``; returns the strength C that was picked.
+def solve(run: Run, train: Encoded, cache: Cache | None) -> None:
+    """Write the best linear layer over all of ``train`` into ``network.head.linear``.
 
-    The features are computed once, in eval mode and without augmentation, in the run's precision.
+    The features are computed once, or read where ``cache`` has them, in eval mode and without augmentation, in the run's precision.
     """
-    layer = getattr(run.network.head, "linear", None)
-    if not isinstance(layer, torch.nn.Linear) or not hasattr(run.network.head, "pool"):
-        raise PlanError(f"solve phase {run.present.name!r} in closed form", f"the head is a {type(run.network.head).__name__}",
-                        "a linear head, or solver=gradient")  # fmt: skip
-    run.network.eval()
-    features = predict.logits(lambda part: _pooled(run, feed, part), parts_of(feed, train, run.micro_batch))  # type: ignore[arg-type]
-    set_modes(run.network, run.present.cells, run.settings.batch_norm)
-    found = linear.fit(features, np.asarray(train.targets), num_classes=layer.out_features, seed=run.settings.seed)
+    head = run.network.head
+    layer = getattr(head, "linear", None)
+    if not isinstance(layer, torch.nn.Linear) or not hasattr(head, "pool"):
+        raise PlanError(f"solve phase {run.present.name!r} in closed form", f"the head is a {type(head).__name__}",
+                        "a linear head, or a strategy that trains it by gradient")  # fmt: skip
+    features = pooled_features(run.network, train, cache=cache, compute=run.precision.compute)
+    found = linear.fit(features, train.targets, num_classes=layer.out_features, seed=run.settings.seed)
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(found.weights))
         if layer.bias is not None:
             layer.bias.copy_(torch.from_numpy(found.bias))
-    return found.c
-
-
-def _pooled(run: Run, feed: Feed, part: Part) -> Tensor:
-    with run.precision.autocast():
-        return feed.pooled(part)

@@ -39,9 +39,6 @@ class Feed(Protocol):
 
     def logits(self, part: Part) -> Tensor: ...
 
-    def pooled(self, part: Part) -> Tensor:
-        """What the head's linear layer reads: (B, width)."""
-
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LiveFeed:
@@ -66,9 +63,6 @@ class LiveFeed:
     def logits(self, part: Part) -> Tensor:
         logits: Tensor = self.network(part.inputs)
         return logits
-
-    def pooled(self, part: Part) -> Tensor:
-        return pool(self.network, part)
 
     def _prepared(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         return prepare(inputs, self.network.trunk.input, device=self.device)
@@ -106,15 +100,6 @@ class CachedFeed:
     def logits(self, part: Part) -> Tensor:
         logits: Tensor = self.boundary.resume(part.entries, part.inputs)
         return logits
-
-    def pooled(self, part: Part) -> Tensor:
-        kept = part.entries.get("pooled")
-        return pool(self.boundary.network, part) if kept is None else kept
-
-
-def pool(network: Network, part: Part) -> Tensor:
-    pooled: Tensor = network.head.pool(network.trunk.features(part.inputs), part.inputs.get("attention_mask"))  # type: ignore[operator]
-    return pooled
 
 
 def cuts(n: int, size: int) -> Iterator[slice]:

@@ -19,7 +19,7 @@ from regraft.train.checkpoint import BEST, GOOD, LAST, Checkpoints
 from regraft.train.course import Course
 from regraft.train.drift import Drift
 from regraft.train.history import EpochRecord, History, Observer, PhaseStart, Silent
-from regraft.train.interrupt import StopRequest, listening
+from regraft.train.interrupt import StopRequest, interrupted, listening
 from regraft.train.loop import Loop
 from regraft.train.run import Run
 from regraft.train.source import Source
@@ -48,52 +48,42 @@ def fit(
     if train is None or not len(train):
         raise PlanError("train", "the training split is empty", "data with at least one example to learn from")
     folder.mkdir(parents=True, exist_ok=True)
-    run = Run.of(network, plan, task)
+    checkpoints = Checkpoints(folder, {"plan": plan.digest, "data": train.fingerprint})
+    state = checkpoints.latest() if resume else None
+    run = Run.of(network, plan, task, precision=state["precision"] if state else None)
+    checkpoints.writes = run.ranks.is_first
     with listening() as stop, torch.random.fork_rng(devices=[run.device] if run.device.type == "cuda" else []):
-        checkpoints = Checkpoints(folder, {"plan": plan.digest, "data": train.fingerprint}, writes=run.ranks.is_first)
-        fitting = _Fitting(run, train, valid, checkpoints=checkpoints, source=Source(run, train, valid, cache), stop=stop,
-                           observer=observer or Silent())  # fmt: skip
-        return fitting.go(resume=resume)
+        return _Fitting(run, Source(run, train, valid, cache), checkpoints, observer=observer or Silent(), stop=stop).go(state)
 
 
 class _Fitting:
     """The phases of one run, one after the other."""
 
-    def __init__(
-        self,
-        run: Run,
-        train: Encoded,
-        valid: Encoded | None,
-        *,
-        checkpoints: Checkpoints,
-        source: Source,
-        stop: StopRequest,
-        observer: Observer,
-    ) -> None:
-        self.run, self.train, self.valid = run, train, valid
-        self.checkpoints, self.source, self.stop, self.observer = checkpoints, source, stop, observer
+    def __init__(self, run: Run, source: Source, checkpoints: Checkpoints, *, observer: Observer, stop: StopRequest) -> None:
+        self.run, self.source, self.checkpoints, self.observer, self.stop = run, source, checkpoints, observer, stop
         self.drift = Drift(run.network, run.plan, checkpoints.folder)
 
-    def go(self, *, resume: bool) -> History:
+    def go(self, state: dict[str, Any] | None) -> History:
+        """From ``state``, where there is one, else from the start."""
         run = self.run
-        state = self.checkpoints.latest() if resume else None
         if state is None:
             self._begin()
         else:
             self._replay(state)
         while run.phase < len(run.plan.phases):
-            if state is None:
-                self._enter()
+            self._phase(entered=state is not None)
             state = None
-            self._phase()
             run.phase, run.step = run.phase + 1, 0
+            if self.stop:
+                self.checkpoints.save(LAST, run.state())
+                raise interrupted(self.stop, f"phase {run.phase} of {len(run.plan.phases)}")
         self.checkpoints.save(LAST, run.state())
         return self._finish()
 
     def _begin(self) -> None:
         run = self.run
         self.checkpoints.clear()
-        preflight.check(run.network, run.plan, run.task, {"train": self.train})
+        preflight.check(run.network, run.plan, run.task, {"train": self.source.train})
         run.history.preflight_s = run.seconds
         if run.ranks.is_first:
             self.drift.save_start()
@@ -105,51 +95,63 @@ class _Fitting:
             self.run.phase = index
             self.run.enter(self._course().steps)
         self.run.load(state)
+        self.run.seconds_before = state["seconds"]
 
     def _course(self) -> Course:
-        return Course.of(self.run.plan, self.run.phase, self.train)
+        return Course.of(self.run.plan, self.run.phase, self.source.train)
 
-    def _enter(self) -> None:
-        """Begin a phase where the one before ended. Its start is a good state, and counts as its best until an epoch is better."""
+    def _phase(self, *, entered: bool) -> None:
+        """One phase; ``entered``: the network stands in it already, somewhere between its start and its end."""
         run, course = self.run, self._course()
-        run.stale = 0
-        run.enter(course.steps)
-        self.checkpoints.save(GOOD, run.state())
-        if run.settings.patience and run.best is not None:
-            self.checkpoints.save(BEST, {"tensors": run.averaged_tensors()})
+        if not entered:
+            run.stale = 0
+            run.enter(course.steps)
+        if run.present.solver == "closed_form":
+            return self._solve(course)
+        feed, valid = self.source.feeds(course)
+        start = self._started(course, is_cached=feed.is_cached)
+        if not entered:
+            run.history.phases.append(start)
+            self._keep_start()
+        self.observer.on_phase(start)
+        Loop(run=run, course=course, feed=feed, valid=valid, checkpoints=self.checkpoints, observer=self.observer, stop=self.stop).execute()
+        return self._settle()
 
-    def _phase(self) -> None:
-        run, course = self.run, self._course()
-        feed, valid_feed = self.source.feeds(course)
-        start = PhaseStart(
+    def _started(self, course: Course, *, is_cached: bool) -> PhaseStart:
+        run = self.run
+        return PhaseStart(
             index=run.phase,
             name=run.present.name,
             solver=run.present.solver,
             steps=course.steps,
             epochs=course.steps / course.steps_per_epoch,
             boundary=run.present.boundary,
-            cached=feed.is_cached,
+            cached=is_cached,
             trainable_parameters=sum(p.numel() for p in run.parameters),
         )
-        if run.step == 0:
-            run.history.phases.append(start)
-        self.observer.on_phase(start)
-        valid = (valid_feed, self.valid) if valid_feed is not None and self.valid is not None else None
-        if run.present.solver == "closed_form":
-            return self._solve(feed, valid)
-        loop = Loop(run=run, course=course, feed=feed, valid=valid, checkpoints=self.checkpoints, observer=self.observer, stop=self.stop)
-        loop.execute()
-        return self._settle()
 
-    def _solve(self, feed: Any, valid: Any) -> None:
+    def _keep_start(self) -> None:
+        """The start of a phase is a good state, and where patience watches it counts as the best until an epoch is better."""
         run = self.run
-        closed_form.solve(run, feed, self.train)
+        self.checkpoints.save(GOOD, run.state())
+        if run.settings.patience and run.best is not None:
+            self.checkpoints.save(BEST, {"tensors": run.averaged_tensors()})
+
+    def _solve(self, course: Course) -> None:
+        run, headline = self.run, self.run.task.headline
+        cache = self.source.cache if run.settings.cache else None
+        start = self._started(course, is_cached=cache is not None)
+        run.history.phases.append(start)
+        self.observer.on_phase(start)
+        closed_form.solve(run, self.source.train, cache)
+        valid = self.source.live_valid()
         values = validate(run, *valid) if valid else {}
+        if values:
+            if is_better(values[headline], run.best, headline):
+                run.history.best = {"phase": run.phase, "epoch": 1, "value": values[headline]}
+            run.best = values[headline]
         record = EpochRecord(phase=run.phase, epoch=1, step=0, loss=None, valid=values, seconds=run.seconds)
         run.history.epochs.append(record)
-        if values and is_better(values[run.task.headline], run.best, run.task.headline):
-            run.best = values[run.task.headline]
-            run.history.best = {"phase": run.phase, "epoch": 1, "value": run.best}
         self.observer.on_epoch(record)
 
     def _settle(self) -> None:

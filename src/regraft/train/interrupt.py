@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+from regraft.errors import Interrupted
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -20,6 +22,13 @@ class StopRequest:
 
     def __bool__(self) -> bool:
         return bool(self.signal)
+
+
+def interrupted(request: StopRequest, done: str) -> Interrupted:
+    """The error to raise once the run is saved; ``done``: what was finished last."""
+    return Interrupted(
+        "finish the run", f"{request.signal or 'a signal'} after {done}; it was saved", "the same command with --resume goes on from there"
+    )
 
 
 @contextmanager

@@ -7,14 +7,13 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from regraft.data.encode import Encoded
-from regraft.errors import Interrupted
 from regraft.train import recovery, step
 from regraft.train.ahead import ahead
 from regraft.train.checkpoint import BEST, GOOD, GOOD_STEPS, LAST, Checkpoints
 from regraft.train.course import Course
 from regraft.train.feed import Feed, Part
 from regraft.train.history import EpochRecord, Observer, StepRecord
-from regraft.train.interrupt import StopRequest
+from regraft.train.interrupt import StopRequest, interrupted
 from regraft.train.meter import Meter, NonFinite
 from regraft.train.run import Run
 from regraft.train.seeding import seed_of
@@ -134,8 +133,7 @@ class Loop:
         run, per_epoch = self.run, self.course.steps_per_epoch
         if run.ranks.any(bool(self.stop)):
             self.checkpoints.save(LAST, run.state())
-            raise Interrupted(f"finish phase {run.present.name!r}", f"{self.stop.signal or 'a signal'} after step {run.step} of {run.steps}; it was saved",
-                              "the same command with --resume goes on from there")  # fmt: skip
+            raise interrupted(self.stop, f"step {run.step} of {run.steps} in phase {run.present.name!r}")
         if epoch_ended and run.step % (per_epoch * math.ceil(GOOD_STEPS / per_epoch)) == 0:
             self.checkpoints.save(GOOD, run.state())
         elif self.checkpoints.is_due(epoch_ended=epoch_ended):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from regraft.plan.settings import Settings
+from regraft.trunk import machine
 
 Format = Literal["fp32", "bf16", "fp16"]
 DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -31,6 +32,11 @@ class Precision:
     @property
     def dtype(self) -> torch.dtype:
         return DTYPES[self.format]
+
+    @property
+    def compute(self) -> str:
+        """torch's name of the format, as the cache's keys have it."""
+        return str(self.dtype).removeprefix("torch.")
 
     def autocast(self) -> AbstractContextManager:
         if self.format == "fp32":
@@ -57,6 +63,5 @@ def precision_for(settings: Settings, device: torch.device) -> Format:
     """What the plan asks for; "auto" is what was measured to be fastest on this machine and is safe for training."""
     if settings.precision != "auto":
         return settings.precision
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    return "fp32"
+    measured = machine.measure()
+    return measured.precision if measured.device == device.type else "fp32"

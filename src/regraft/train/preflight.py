@@ -22,7 +22,7 @@ from regraft.data.encode import Encoded
 from regraft.errors import PreflightError, TrunkError
 from regraft.plan.plan import Plan
 from regraft.surgery import edits
-from regraft.train import fingerprint, step
+from regraft.train import step
 from regraft.train.course import Course
 from regraft.train.feed import LiveFeed, Part
 from regraft.train.recovery import is_out_of_memory, out_of_memory
@@ -30,6 +30,7 @@ from regraft.train.restored import restored
 from regraft.train.run import Run
 from regraft.train.transition import remove_edits, set_modes
 from regraft.trunk.network import Network
+from regraft.trunk.tensors import stage_digest
 
 EXAMPLES = 4
 MERGED_TOLERANCE = 1e-3
@@ -80,7 +81,7 @@ class _Trial:
             remove_edits(self.network, self.run.standing)
 
     def reach_and_move(self) -> None:
-        before = [fingerprint.of_stage(self.network, index) for index in range(len(self.names))]
+        before = [stage_digest(self.network, index) for index in range(len(self.names))]
         moving = {one.stage for one in self.run.chosen}
         reached: set[int] = set()
         for _ in range(2):  # what starts at zero, as one half of a LoRA does, lets a gradient through from the second step on
@@ -91,7 +92,7 @@ class _Trial:
         for index in sorted(moving - reached):
             raise self._error(index, "no gradient reaches it", "freeze it, or look whether the model uses it at all")
         for index, cell in enumerate(self.run.present.cells):
-            moved = fingerprint.of_stage(self.network, index) != before[index]
+            moved = stage_digest(self.network, index) != before[index]
             if moved and not cell.trainable:
                 raise self._error(index, "it is frozen and changed in a step", "report this with the model's name")
             if not moved and index in moving:

@@ -17,7 +17,7 @@ from regraft.train import transition
 from regraft.train.ema import Ema
 from regraft.train.groups import Moving, check_partition, groups, make_optimizer
 from regraft.train.history import History
-from regraft.train.precision import Precision, precision_for
+from regraft.train.precision import Format, Precision, precision_for
 from regraft.train.ranks import Ranks
 from regraft.train.schedules import factor
 from regraft.train.transition import Standing
@@ -56,16 +56,17 @@ class Run:
     started: float = field(default_factory=time.perf_counter)
 
     @classmethod
-    def of(cls, network: Network, plan: Plan, task: Any, *, phase: int = 0) -> Run:
-        """A fresh run of ``plan`` on this machine: the network goes to its device, and convolutions to channels-last."""
+    def of(cls, network: Network, plan: Plan, task: Any, *, phase: int = 0, precision: Format | None = None) -> Run:
+        """A fresh run of ``plan`` on this machine: the network goes to its device, and convolutions to channels-last.
+
+        ``precision``: what a run that is resumed was begun in, which a second measurement need not find again.
+        """
         ranks = Ranks()
         if network.trunk.input.kind == "image":
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         network.to(ranks.device)
-        precision = Precision.of(precision_for(plan.settings, ranks.device), ranks.device)
-        return cls(
-            network=network, plan=plan, task=task, ranks=ranks, precision=precision, micro_batch=plan.settings.batch_size, phase=phase
-        )
+        chosen = Precision.of(precision or precision_for(plan.settings, ranks.device), ranks.device)
+        return cls(network=network, plan=plan, task=task, ranks=ranks, precision=chosen, micro_batch=plan.settings.batch_size, phase=phase)
 
     @property
     def settings(self) -> Settings:
@@ -131,6 +132,7 @@ class Run:
             "best": self.best,
             "stale": self.stale,
             "seconds": self.seconds,
+            "precision": self.precision.format,
             "tensors": {name: tensor.detach() for name, tensor in self.changed_tensors().items()},
             "optimizer": self.optimizer.state_dict() if self.optimizer and self.phase < len(self.plan.phases) else None,
             "ema": self.ema.state() if self.ema else None,
@@ -142,8 +144,7 @@ class Run:
         """Take over ``state``, written in the phase that the network stands in now."""
         self.recoveries, self.phase, self.step = state["position"]
         self.micro_batch, self.lr_factor = state["micro_batch"], state["lr_factor"]
-        self.best, self.stale, self.seconds_before = state["best"], state["stale"], state["seconds"]
-        self.started = time.perf_counter()
+        self.best, self.stale = state["best"], state["stale"]
         self.load_tensors(state["tensors"])
         if self.optimizer is not None and state["optimizer"] is not None:
             self.optimizer.load_state_dict(state["optimizer"])

@@ -41,25 +41,32 @@ class Source:
         trunk, pairs = run.network.trunk, run.settings.augment
         self.augmentation = Augmentation.of(pairs, trunk.input.kind, tokenizer=trunk.tokenizer) if pairs else None
 
-    def feeds(self, course: Course) -> tuple[Feed, Feed | None]:
-        """For the training split and for valid, in the present phase. Why it is not cached, where it should be, is noted in the history."""
-        augmentation = None if self.run.present.solver == "closed_form" else self.augmentation
-        if self._may_cache(course, augmentation):
+    def feeds(self, course: Course) -> tuple[Feed, tuple[Feed, Encoded] | None]:
+        """For the training split, and for valid with the split itself, in the present phase. Why a phase that could be cached is
+        not is noted in the history."""
+        if self._may_cache(course, self.augmentation):
             try:
-                return self._cached(augmentation)
+                return self._cached(self.augmentation)
             except (NotReproduced, StorageError) as error:
-                self.run.history.events.append(f"phase {self.run.present.name!r} is trained live: {error.asked}: {error.found}")
-        live = LiveFeed(network=self.run.network, encoded=self.train, device=self.run.device, augmentation=augmentation)
-        return live, None if self.valid is None else LiveFeed(network=self.run.network, encoded=self.valid, device=self.run.device)
+                note = f"phase {self.run.present.name!r} is trained live: {error.asked}: {error.found}"
+                if note not in self.run.history.events:  # a resumed run finds the same again
+                    self.run.history.events.append(note)
+        network, device = self.run.network, self.run.device
+        return LiveFeed(network=network, encoded=self.train, device=device, augmentation=self.augmentation), self.live_valid()
+
+    def live_valid(self) -> tuple[Feed, Encoded] | None:
+        if self.valid is None:
+            return None
+        return LiveFeed(network=self.run.network, encoded=self.valid, device=self.run.device), self.valid
 
     def _may_cache(self, course: Course, augmentation: Augmentation | None) -> bool:
         """A boundary above the door, more than one pass, and the same values in every pass: nothing random, or a few fixed views of it."""
         run = self.run
-        once = run.present.solver == "gradient" and course.steps <= course.steps_per_epoch
+        once = course.steps <= course.steps_per_epoch
         steady = augmentation is None or not augmentation.is_random or (run.settings.cache_views > 0 and not augmentation.mixes)
         return self.cache is not None and run.settings.cache and run.present.boundary > 0 and not once and steady
 
-    def _cached(self, augmentation: Augmentation | None) -> tuple[Feed, Feed | None]:
+    def _cached(self, augmentation: Augmentation | None) -> tuple[Feed, tuple[Feed, Encoded] | None]:
         run = self.run
         boundary = Boundary(run.network, min(run.present.boundary, len(run.network.trunk.stages)))
         batch = self._prepared(self.train, np.arange(min(PROBED, len(self.train))), None, 0)
@@ -69,17 +76,12 @@ class Source:
             raise NotReproduced(f"a cache below {boundary.name}", str(equality), "train this phase live")
         views = run.settings.cache_views if augmentation is not None and augmentation.is_random else 0
         numbers = [(augmentation, view) for view in range(views)] or [(None, 0)]
-        train = CachedFeed(
-            boundary=boundary,
-            views=[self._entries(boundary, self.train, *number) for number in numbers],
-            encoded=self.train,
-            device=run.device,
-        )
-        if self.valid is None:
-            return train, None
-        return train, CachedFeed(
-            boundary=boundary, views=[self._entries(boundary, self.valid, None, 0)], encoded=self.valid, device=run.device
-        )
+        train = self._feed(boundary, self.train, numbers)
+        return train, None if self.valid is None else (self._feed(boundary, self.valid, [(None, 0)]), self.valid)
+
+    def _feed(self, boundary: Boundary, encoded: Encoded, numbers: list[tuple[Augmentation | None, int]]) -> CachedFeed:
+        views = [self._entries(boundary, encoded, augmentation, view) for augmentation, view in numbers]
+        return CachedFeed(boundary=boundary, views=views, encoded=encoded, device=self.run.device)
 
     def _entries(self, boundary: Boundary, encoded: Encoded, augmentation: Augmentation | None, view: int) -> Entries:
         """What enters the boundary for every row: found in the cache, or computed now. Below the head that is the pooled features."""
@@ -92,7 +94,7 @@ class Source:
             encoded,
             preprocessing=augmentation.json() if augmentation else None,
             view=(view, run.settings.seed if augmentation else 0),
-            compute=str(run.precision.dtype).removeprefix("torch."),
+            compute=run.precision.compute,
             pooled=pooled,
         )
         held = self.cache.get(name)

@@ -18,10 +18,10 @@ from regraft.plan.cell import Cell
 from regraft.plan.phase import Phase
 from regraft.plan.settings import Settings
 from regraft.surgery import edits
-from regraft.train import fingerprint
 from regraft.train.groups import Moving, moving
 from regraft.train.seeding import seed_of
 from regraft.trunk.network import Network
+from regraft.trunk.tensors import tensor_digest
 
 
 @dataclass(eq=False)
@@ -58,7 +58,7 @@ def place_edits(network: Network, phase: Phase, standing: Standing, seed: int) -
     for index, cell in enumerate(phase.cells):
         if standing.placed.get(index) == cell.edit:
             continue
-        before = {p: fingerprint.of_tensors([p]) for _, p in network.stage_parameters(index)}
+        before = {p: tensor_digest(p) for _, p in network.stage_parameters(index)}
         if index in standing.records:
             edits.merge(network, standing.records.pop(index))
             standing.placed.pop(index)
@@ -69,7 +69,7 @@ def place_edits(network: Network, phase: Phase, standing: Standing, seed: int) -
         now = [p for _, p in network.stage_parameters(index)]
         standing.edited.difference_update(set(before) - set(now))
         standing.edited.update(p for p in now if p not in before)
-        standing.moved.update(p for p in now if p in before and fingerprint.of_tensors([p]) != before[p])
+        standing.moved.update(p for p in now if p in before and tensor_digest(p) != before[p])
 
 
 def remove_edits(network: Network, standing: Standing) -> None:
