@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,19 +62,19 @@ def representatives() -> dict[str, str]:
     return {host.family: name for name, host in reversed(HOSTS.items())}
 
 
-def _timm(name: str, **arguments: object) -> nn.Module:
+def _timm(name: str, **arguments: Any) -> nn.Module:
     import timm
 
     return timm.create_model(name, **arguments)
 
 
-def _torchvision(name: str, **arguments: object) -> nn.Module:
+def _torchvision(name: str, **arguments: Any) -> nn.Module:
     import torchvision
 
     return torchvision.models.get_model(name, **arguments)
 
 
-def _transformers(model: str, config: str, *, arguments: dict | None = None, **settings: object) -> nn.Module:
+def _transformers(model: str, config: str, *, arguments: dict[str, Any] | None = None, **settings: Any) -> nn.Module:
     import transformers
 
     return getattr(transformers, model)(getattr(transformers, config)(**settings), **(arguments or {}))
@@ -123,22 +124,22 @@ def _vgg() -> nn.Module:
 
 
 BARE = {"add_pooling_layer": False}
-TIMM = ("mobilenetv2_035", "mobilenetv3_small_050", "efficientnet_lite0", "convnext_atto", "regnety_002", "vgg11", "repvgg_a0")
+TIMM = ("mobilenetv2_035", "mobilenetv3_small_050", "efficientnet_lite0", "convnext_atto", "regnety_002", "repvgg_a0")
 
 
-def _pixels(family: str, build: Callable[..., nn.Module], size: int, **arguments: object) -> Host:
+def _pixels(family: str, build: Callable[..., nn.Module], size: int, **arguments: Any) -> Host:
     return Host(family=family, build=partial(build, **arguments), examples=partial(images, size=size))
 
 
-def _text(family: str, model: str, config: str, **arguments: object) -> Host:
+def _text(family: str, model: str, config: str, **arguments: Any) -> Host:
     return Host(family=family, build=partial(_transformers, model, config, **arguments), examples=sentences)
 
 
-def _sound(model: str, config: str, **arguments: object) -> Host:
+def _sound(model: str, config: str, **arguments: Any) -> Host:
     return Host(family="wav2vec2", build=partial(_transformers, model, config, **SPEECH | arguments), examples=waves)
 
 
-def _vit_of(name: str, **arguments: object) -> Host:
+def _vit_of(name: str, **arguments: Any) -> Host:
     return _pixels("timm_models", partial(_timm, name), 32, img_size=32, num_classes=7, **arguments)
 
 
@@ -150,6 +151,7 @@ HOSTS: dict[str, Host] = {
     "timm resnet10t": _pixels("timm_models", partial(_timm, "resnet10t"), 32, num_classes=7, channels=(8, 16, 24, 32)),
     "timm vit": _vit_of("vit_tiny_patch16_224", depth=3, embed_dim=48),
     **{f"timm {name}": _pixels("timm_models", partial(_timm, name), 64, num_classes=7) for name in TIMM},
+    "timm vgg11": _pixels("timm_models", partial(_timm, "vgg11"), 32, num_classes=7, mlp_ratio=0.005),
     "timm deit": _vit_of("deit_tiny_distilled_patch16_224", depth=3),
     "timm swin": _pixels(
         "timm_models", partial(_timm, "swin_tiny_patch4_window7_224"), 56, img_size=56, depths=(1, 1, 2, 1), num_classes=7

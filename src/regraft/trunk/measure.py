@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,6 +23,8 @@ from regraft.trunk.weightless import weightless
 BATCH = 2  # a batch norm in training mode wants more than one value
 TOKENS = 128
 FP32_BYTES = 4
+COPIES: tuple[tuple[Callable[[nn.Module], nn.Module], str], ...] = ((weightless, "meta"), (copy.deepcopy, "cpu"))
+"""Ways to copy a host, cheapest first, and the device that the copy is on."""
 
 
 def measure(trunk: Trunk, probe_length: int = 0) -> Outline:
@@ -112,7 +114,7 @@ def _length(trunk: Trunk, asked: int) -> int:
 def _pass(trunk: Trunk, length: int) -> _Passed:
     """One forward pass in training mode over a copy without weights; over a full copy where that fails, its forward being of a
     kind that looks at values."""
-    for duplicate, device in ((weightless, "meta"), (copy.deepcopy, "cpu")):
+    for duplicate, device in COPIES:
         inputs = probe(trunk, length, device)
         if inputs is not None:
             try:

@@ -47,7 +47,7 @@ def view(host: Any, **facts: Any) -> Trunk | None:
         "stages": stages,
         "input": spec,
         "width": width,
-        "family": "timm",
+        "family": "timm_models",
         "run": run,
         "head_paths": heads,
         "source": rebuilt_by,
