@@ -21,6 +21,7 @@ from regraft import lineage
 from regraft.cache import Cache
 from regraft.data.encode import Encoded, concat
 from regraft.plan.plan import Plan
+from regraft.plan.settings import Settings
 from regraft.report import pages
 from regraft.train.fit import fit
 from regraft.train.history import History, Observer
@@ -30,6 +31,7 @@ from regraft.tune.generation import Generation
 from regraft.tune.job import Job
 
 CACHE_BYTES = 20 << 30
+ROOM_FOR_CROPS = 1.15
 
 
 @dataclass(eq=False, kw_only=True)
@@ -51,10 +53,12 @@ class Execution:
         self.folder = self.store.run_folder(self.name)
         self.cache = Cache(self.store.cache_folder, CACHE_BYTES) if self.plan.settings.cache else None
         base = record.base(self.store, self.job.trunk)
-        network, history = self._fit("fit", self.plan, self.job.encoded("train"), self.job.optional("valid"))
+        margin = margin_of(self.plan.settings)
+        train = self.job.encoded("train", margin=margin)
+        network, history = self._fit("fit", self.plan, train, self.job.optional("valid"))
         measured = {"valid": self._measure(network, "valid")} if "valid" in self.job.dataset.splits else {}
         if self.plan.settings.refit and "valid" in self.job.dataset.splits:
-            both = concat(self.job.encoded("train"), self.job.encoded("valid"))
+            both = concat(train, self.job.encoded("valid", margin=margin))
             network, again = self._fit("refit", shortened(self.plan, history), both, None)
             history.edits, history.drift = again.edits, again.drift
             history.train_s += again.train_s
@@ -137,6 +141,11 @@ class Measured:
     scores: NDArray[np.float32]
     encoded: Encoded
     document: dict[str, Any]
+
+
+def margin_of(settings: Settings) -> float:
+    """How much larger than the model's input images are kept for training: random resized crops need room around the middle."""
+    return ROOM_FOR_CROPS if dict(settings.augment).get("resized_crop") else 1.0
 
 
 def shortened(plan: Plan, history: History) -> Plan:

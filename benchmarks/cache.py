@@ -1,0 +1,89 @@
+"""Cache on against cache off, our own loop, at every boundary: the measured ratio beside the ideal one.
+
+    python benchmarks/cache.py minilm --rows 2000 --epochs 5 --repeats 3
+
+With E epochs and a prefix of share p of the forward work, live training costs E (1 + 2 (1 - p)) and cached training p + E 3 (1 - p).
+Both are timed from the first step to the last, the filling of the cache included, in one process, in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import pandas
+import torch
+from regraft.cache import Cache
+from regraft.plan.plan import Plan
+from regraft.plan.settings import Settings
+from regraft.plan.strategy import parse
+from regraft.train.fit import fit
+from regraft.tune.job import Job, open_data, open_job
+from regraft.tune.request import Request
+
+from harness import DATA
+
+MODELS = {"minilm": ("bundled:minilm", "banking77"), "vision": ("bundled:vision", "flowers12")}
+
+
+def data_of(name: str, rows: int, folder: Path) -> str:
+    source = DATA / name
+    if not (source / "train.csv").exists():
+        return str(source)
+    cut = folder / name
+    cut.mkdir()
+    for split in ("train", "test"):
+        pandas.read_csv(source / f"{split}.csv").sample(frac=1, random_state=0).head(rows).to_csv(cut / f"{split}.csv", index=False)
+    return str(cut)
+
+
+def timed(job: Job, boundary: int, epochs: int, cache: Cache | None) -> float:
+    strategy = parse(f"freeze(below={boundary})")
+    settings = Settings(epochs=epochs, lr=1e-4, batch_size=32, cache=cache is not None, precision="fp32")
+    plan = Plan(task=job.dataset.task, model=job.reference, strategy=strategy.text, stages=(*job.outline.stage_names, "head"),
+                phases=strategy(job.outline), settings=settings)  # fmt: skip
+    network = job.network(dropout=0.1, seed=0)
+    with tempfile.TemporaryDirectory() as folder:
+        history = fit(network, plan, task=job.task, data={"train": job.encoded("train"), "valid": None}, folder=Path(folder), cache=cache)
+    assert history.phases[0].cached == (cache is not None), history.events
+    return history.train_s
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", choices=MODELS)
+    parser.add_argument("--rows", type=int, default=2000)
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--boundaries", type=int, nargs="*")
+    args = parser.parse_args()
+    reference, data = MODELS[args.model]
+    with tempfile.TemporaryDirectory() as folder:
+        request = Request(data=data_of(data, args.rows, Path(folder)), settings={"valid_fraction": 0.0})
+        job = open_job(request, open_data(request), reference)
+        job.encoded("train").wait()
+        macs = [stage.macs for stage in job.outline.stages]
+        print(f"### cache {args.model}: {len(job.encoded('train')):,} examples, {args.epochs} epochs, {torch.get_num_threads()} threads\n")
+        print("| boundary | share p below | live s | cached s | ratio (range) | ideal | of the ideal |\n|---|---|---|---|---|---|---|", flush=True)
+        for boundary in args.boundaries or range(1, len(macs)):
+            p, e = sum(macs[:boundary]) / sum(macs), args.epochs
+            ideal = e * (1 + 2 * (1 - p)) / (p + e * 3 * (1 - p))
+            live, cached = [], []
+            for turn in range(args.repeats):
+                for which in (("live", "cached") if turn % 2 == 0 else ("cached", "live")):
+                    if which == "live":
+                        live.append(timed(job, boundary, e, None))
+                    else:
+                        with tempfile.TemporaryDirectory() as place:
+                            cached.append(timed(job, boundary, e, Cache(place, 20 << 30)))
+            ratios = [a / b for a, b in zip(live, cached, strict=True)]
+            middle = statistics.median(ratios)
+            print(f"| {job.outline.stage_names[boundary]} | {p:.2f} | {statistics.median(live):.1f} | {statistics.median(cached):.1f} | "
+                  f"{middle:.2f} ({min(ratios):.2f}-{max(ratios):.2f}) | {ideal:.2f} | {middle / ideal:.2f} |", flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
