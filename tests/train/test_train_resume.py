@@ -15,7 +15,7 @@ import pytest
 import torch
 from train_hosts import IMAGE, TEXT, full, image_network, images, phase, plan, same, text_network, texts, weights
 
-from regraft.errors import DamagedError, Interrupted, RequestError
+from regraft.errors import DamagedError, Interrupted, PlanError, RequestError, StorageError
 from regraft.plan.cell import Cell
 from regraft.surgery.specs import Lora
 from regraft.train import checkpoint, fit
@@ -208,3 +208,19 @@ def test_writing_takes_a_small_share_of_the_time(tmp_path, monkeypatch):
     assert points.is_due(epoch_ended=True) and not points.is_due(epoch_ended=False)
     points._written -= checkpoint.EVERY_S
     assert points.is_due(epoch_ended=False)
+
+
+def test_a_checkpoint_that_cannot_be_written_says_so_and_leaves_nothing_behind(tmp_path):
+    points = checkpoint.Checkpoints(tmp_path, {})
+    (tmp_path / checkpoint.LAST / "in the way").mkdir(parents=True)
+    with pytest.raises(
+        StorageError, match=r"asked: write .*last\.pt\nfound: .*\ntry:   free some disk space, then the same command with --resume"
+    ):
+        points.save(checkpoint.LAST, {"position": [0, 0, 1]})
+    assert [path.name for path in tmp_path.iterdir()] == [checkpoint.LAST]
+
+
+def test_an_empty_training_split_is_refused(tmp_path):
+    network = text_network()
+    with pytest.raises(PlanError, match="the training split is empty"):
+        fit(network, full(network), TEXT, {"train": texts(0), "valid": None}, folder=tmp_path)

@@ -23,19 +23,20 @@ class PhaseStart:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRecord:
     """An optimiser step is done. ``step``: how many of the phase are; ``epoch``: of the phase, fractional; ``loss``: mean per
-    example since the loss was last read, ``None`` before; ``lr``: of a cell with scale 1; ``seconds``: since the run began or was resumed."""
+    example over the steps read last; ``lr``: of a cell with scale 1; ``seconds``: since the run began, pauses left out."""
 
     phase: int
     step: int
     epoch: float
-    loss: float | None
+    loss: float
     lr: float
     seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochRecord:
-    """An epoch is done. ``valid``: metric names to values on the valid split, empty where there is none."""
+    """An epoch is done, or a head solved, which has no ``loss``. ``valid``: metric names to values on that split, empty where
+    there is none."""
 
     phase: int
     epoch: int

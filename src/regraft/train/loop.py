@@ -95,7 +95,8 @@ class Loop:
 
     def _reads(self) -> bool:
         done = self.run.step + 1
-        return not self.waits or done % self.interval == 0 or self.course.ends_epoch(done) or bool(self.stop)
+        is_first = math.isnan(self.meter.loss)
+        return not self.waits or is_first or done % self.interval == 0 or self.course.ends_epoch(done) or bool(self.stop)
 
     def _after_step(self) -> None:
         run, done = self.run, self.run.step

@@ -15,11 +15,11 @@ class NonFinite(Exception):
 
 
 class Meter:
-    """``loss``: the mean over the steps that were read last."""
+    """``loss``: the mean over the steps that were read last; not a number before the first."""
 
     def __init__(self, ranks: Ranks) -> None:
         self.ranks = ranks
-        self.loss: float | None = None
+        self.loss = math.nan
         self._losses: list[Tensor] = []
         self._norms: list[Tensor] = []
 
