@@ -90,8 +90,8 @@ def _hidden(host: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
     return host(**inputs).last_hidden_state
 
 
-def _text(host: nn.Module, embeddings: tuple[str, ...], layers: str, neck: tuple[str, ...] = (), count: int = LAYERS) -> Host:
-    stages = [Stage("stem", embeddings), *(Stage(f"blocks.{i}", (f"{layers}.{i}",)) for i in range(count))]
+def _text(host: nn.Module, embeddings: tuple[str, ...], layers: str, neck: tuple[str, ...] = ()) -> Host:
+    stages = [Stage("stem", embeddings), *(Stage(f"blocks.{i}", (f"{layers}.{i}",)) for i in range(LAYERS))]
     stages += [Stage("neck", neck)] if neck else []
     return Host(network_of(host, stages, _hidden, WIDTH, "mean"), tokens, text=True)
 

@@ -10,6 +10,7 @@ So what enters a module sorts itself: real arguments need not be stored, placeho
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -28,9 +29,11 @@ class NotReproduced(TrunkError):
 
 
 class Placeholder(Tensor):
-    """``meta``: the same shape and strides on the meta device; ``value``: the tensor that it stands for, once that is known."""
+    """``meta``: the same shape and strides on the meta device, quick to ask; ``home``: the device; ``value``: the tensor that it stands
+    for, once that is known."""
 
     meta: Tensor
+    home: torch.device
     value: Tensor | None
 
     @staticmethod
@@ -38,7 +41,7 @@ class Placeholder(Tensor):
         made = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
             cls, meta.shape, strides=meta.stride(), dtype=meta.dtype, device=device
         )
-        made.meta, made.value = meta, None
+        made.meta, made.home, made.value = meta, device, None
         return made
 
     @classmethod
@@ -46,10 +49,7 @@ class Placeholder(Tensor):
         cls, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device, order: tuple[int, ...] | None = None
     ) -> Placeholder:
         """``order``: dimensions from the slowest to the fastest in memory; by default as written."""
-        if order is None:
-            return cls(torch.empty(shape, dtype=dtype, device="meta"), device)
-        physical = torch.empty([shape[dim] for dim in order], dtype=dtype, device="meta")
-        return cls(physical.permute(sorted(range(len(order)), key=order.__getitem__)), device)
+        return cls(_meta_of(tuple(shape), dtype, order), device)
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
@@ -79,9 +79,17 @@ class Placeholder(Tensor):
         return f"Placeholder({tuple(self.shape)}, {self.dtype}{', filled' if self.value is not None else ''})"
 
 
+@lru_cache(maxsize=4096)
+def _meta_of(shape: tuple[int, ...], dtype: torch.dtype, order: tuple[int, ...] | None) -> Tensor:
+    if order is None:
+        return torch.empty(shape, dtype=dtype, device="meta")
+    physical = torch.empty([shape[dim] for dim in order], dtype=dtype, device="meta")
+    return physical.permute(sorted(range(len(order)), key=order.__getitem__))
+
+
 def is_open(value: Any) -> bool:
     """A placeholder whose value is not known yet."""
-    return isinstance(value, Placeholder) and value.value is None
+    return type(value) is Placeholder and value.value is None
 
 
 def memory_order(tensor: Tensor) -> tuple[int, ...] | None:

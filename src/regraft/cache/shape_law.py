@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from regraft.cache.forwards import evaluating
 from regraft.cache.placeholder import Placeholder, memory_order
-from regraft.cache.structure import map_call, map_leaves
+from regraft.cache.structure import map_leaves
 
 MOST_SHAPES = 4096
 Dims = tuple[int, ...]
@@ -120,27 +120,40 @@ class ShapeLaws:
 
 
 def _signature(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Dims, torch.device]:
-    kind: list[Any] = []
+    """(all but the sizes, the sizes, the device) of a call."""
+    kind: list[Any] = list(kwargs)
     given: list[int] = []
-    device = torch.device("cpu")
+    home: list[torch.device] = []
+    for value in (*args, *kwargs.values()):
+        _look(value, kind, given, home)
+    kind.append(torch.get_autocast_dtype(home[0].type) if torch.is_autocast_enabled(home[0].type) else None)
+    return tuple(kind), tuple(given), home[0]
 
-    def look(leaf: Any, path: str) -> Any:
-        nonlocal device
-        if isinstance(leaf, Tensor):
-            if isinstance(leaf, Placeholder):
-                device = leaf.device
-            kind.append((path, leaf.dim(), leaf.dtype))
-            given.extend(leaf.shape)
-        else:
-            kind.append((path, leaf if isinstance(leaf, (type(None), bool, int, float, str)) else type(leaf)))
-        return leaf
 
-    map_call(args, kwargs, look)
-    kind.append(torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None)
-    return tuple(kind), tuple(given), device
+def _look(value: Any, kind: list[Any], given: list[int], home: list[torch.device]) -> None:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        kind.append(value)
+    elif isinstance(value, Placeholder):
+        kind.append((value.meta.dim(), value.meta.dtype))
+        given.extend(value.meta.shape)
+        home.append(value.home)
+    elif isinstance(value, Tensor):
+        kind.append((value.dim(), value.dtype, "real"))
+        given.extend(value.shape)
+    else:
+        inside: list[Any] = []
+        map_leaves(value, lambda leaf, path: inside.append((path, leaf)))
+        kind.append(type(value))
+        for path, leaf in inside:
+            kind.append(path)
+            if leaf is value:
+                continue  # an object that is no container: its type says what is known of it
+            _look(leaf, kind, given, home)
 
 
 def _fill(template: Any, sizes: Dims, device: torch.device) -> Any:
+    if isinstance(template, _Blank):
+        return Placeholder.of_shape(sizes, template.dtype, device, template.order)
     place = 0
 
     def made(leaf: Any, path: str) -> Any:

@@ -11,7 +11,7 @@ from torch import nn
 from regraft.cache.forwards import Forward, call_points, standing_in
 from regraft.cache.placeholder import is_open
 from regraft.cache.shape_law import ShapeLaws
-from regraft.cache.structure import leaves
+from regraft.cache.structure import any_leaf
 from regraft.trunk.network import Network
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
@@ -58,4 +58,4 @@ class SkippedPrefix:
 
 
 def _is_called_on_placeholder(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    return any(is_open(leaf) for leaf in leaves(args, kwargs).values())
+    return any_leaf(args, is_open) or any_leaf(kwargs.values(), is_open)

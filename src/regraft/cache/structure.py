@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
+
+from torch import Tensor
 
 Visit = Callable[[Any, str], Any]
 
@@ -15,6 +17,8 @@ def map_leaves(value: Any, visit: Visit, path: str = "") -> Any:
     ``path`` is the position of the leaf: ``args.0``, ``kwargs.position_embeddings.1``. Objects that are none of the known
     containers are leaves: a key-value cache stays the object that it is.
     """
+    if value is None or isinstance(value, Tensor):  # nearly always: tested first
+        return visit(value, path)
     if isinstance(value, (tuple, list)):
         parts = [map_leaves(part, visit, f"{path}.{place}") for place, part in enumerate(value)]
         return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
@@ -44,3 +48,20 @@ def found_by_path(found: dict[str, Any]) -> Visit:
         return leaf
 
     return keep
+
+
+def any_leaf(values: Iterable[Any], test: Callable[[Any], bool]) -> bool:
+    """Whether ``test`` holds for a leaf of one of ``values``; quicker than to look at all of them."""
+    for value in values:
+        if value is None or isinstance(value, Tensor):
+            if test(value):
+                return True
+        elif isinstance(value, (tuple, list)):
+            if any_leaf(value, test):
+                return True
+        elif type(value) is dict:
+            if any_leaf(value.values(), test):
+                return True
+        elif is_dataclass(value) and not isinstance(value, type) and any_leaf([getattr(value, f.name) for f in fields(value)], test):
+            return True
+    return False
