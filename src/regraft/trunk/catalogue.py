@@ -84,7 +84,7 @@ def _bundled() -> Iterator[ModelInfo]:
         )
     if vision_file().is_file():
         yield ModelInfo(
-            reference="bundled:vision", kind="image", parameters=4_922_000, offline=True, note="resnet10t, Tiny ImageNet, 64 pixels"
+            reference="bundled:vision", kind="image", parameters=4_922_488, offline=True, note="resnet10t, Tiny ImageNet, 64 pixels"
         )
 
 
