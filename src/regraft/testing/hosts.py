@@ -20,9 +20,9 @@ from regraft.surgery.heads import strip
 from regraft.testing.examples import Examples, frames, images, sentences, waves
 from regraft.trunk.trunk import Trunk
 
-SMALL = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64}
-TEXT = {**SMALL, "vocab_size": 120}
-SPEECH = {
+SMALL: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64}
+TEXT: dict[str, Any] = {**SMALL, "vocab_size": 120}
+SPEECH: dict[str, Any] = {
     **SMALL,
     "conv_dim": (16, 16),
     "conv_stride": (5, 2),
@@ -123,7 +123,7 @@ def _vgg() -> nn.Module:
     return host
 
 
-BARE = {"add_pooling_layer": False}
+BARE: dict[str, Any] = {"add_pooling_layer": False}
 TIMM = ("mobilenetv2_035", "mobilenetv3_small_050", "efficientnet_lite0", "convnext_atto", "regnety_002", "repvgg_a0")
 
 
@@ -143,7 +143,7 @@ def _vit_of(name: str, **arguments: Any) -> Host:
     return _pixels("timm_models", partial(_timm, name), 32, img_size=32, num_classes=7, **arguments)
 
 
-_deberta_v2 = {
+_deberta_v2: dict[str, Any] = {
     "relative_attention": True, "position_buckets": 8, "norm_rel_ebd": "layer_norm", "share_att_key": True,
     "pos_att_type": ["p2c", "c2p"], "conv_kernel_size": 3, "conv_act": "gelu", **TEXT,
 }  # fmt: skip

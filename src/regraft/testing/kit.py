@@ -18,14 +18,16 @@ from regraft.surgery.specs import Adapter, Edit, Lora
 from regraft.testing.examples import images
 from regraft.testing.law import law
 from regraft.testing.model_laws import check_cached, check_view
-from regraft.testing.plain_loop import check_parity
+from regraft.testing.parity import check_parity
 from regraft.testing.plan_laws import check_plan
+from regraft.testing.planning import toy_plan
 from regraft.testing.round_trip import Stored, check_round_trip
 from regraft.testing.surgery_laws import check_identity, check_merge, stage_for
-from regraft.testing.toy import task_for, toy_network, toy_plan, with_head
+from regraft.testing.toy import task_for, toy_network, with_head
 from regraft.testing.training_laws import check_cached_training, check_digest, check_frozen, check_groups, check_learns, check_unfreezing
 from regraft.trunk.families import View
 from regraft.trunk.measure import measure
+from regraft.trunk.network import Network
 from regraft.trunk.trunk import Trunk
 
 LAWS: dict[int, tuple[Callable[..., Any], ...]] = {
@@ -71,19 +73,21 @@ def check_family(
     return counts
 
 
-def check_edit(edit: Edit, *, make: Callable[[], Any] = toy_network, examples: Callable[..., Encoded] = images) -> dict[str, int]:
-    """Laws 2, 5 and 8 of an edit, in every stage of the toy (or of what ``make`` makes) that takes it."""
-    network = make()
-    inputs = prepare(examples(ROWS).batch(np.arange(ROWS)), network.trunk.input)
-    last = stage_for(network, edit)
-    law(last is not None, f"{edit.label} has no place in {type(network.host).__name__}")
-    assert last is not None
-    check_identity(make(), last, edit, inputs)
-    merged = check_merge(make(), last, edit, inputs)
-    network = make()
-    record = apply(network, last, edit)
-    case = Stored(network=network, task=task_for(network.trunk), inputs=inputs, edits=[record])
-    return {"identity": 1, "merged": int(merged), "round_trip": check_round_trip({edit.label: case})}
+def check_edits(*edits: Edit, make: Callable[[], Network] = toy_network, examples: Callable[..., Encoded] = images) -> dict[str, int]:
+    """Laws 2, 5 and 8 of each edit, in the last stage of the toy (or of what ``make`` makes) that takes it; how often each was looked at."""
+    inputs = prepare(examples(ROWS).batch(np.arange(ROWS)), make().trunk.input)
+    cases, merged = {}, 0
+    for edit in edits:
+        network = make()
+        last = stage_for(network, edit)
+        if last is None:
+            raise AssertionError(f"{edit.label} has no place in {type(network.host).__name__}")
+        check_identity(network, last, edit, inputs)
+        merged += check_merge(make(), last, edit, inputs)
+        network = make()
+        record = apply(network, last, edit)
+        cases[repr(edit)] = Stored(network=network, task=task_for(network.trunk), inputs=inputs, edits=[record])
+    return {"identity": len(cases), "merged": merged, "round_trip": check_round_trip(cases)}
 
 
 def check_strategy(strategy: Strategy | str) -> dict[str, Any]:
@@ -107,18 +111,18 @@ def check_strategy(strategy: Strategy | str) -> dict[str, Any]:
     }
 
 
-def _network(build: Callable[[], nn.Module], view: View, *, keep: bool = False) -> Any:
+def _network(build: Callable[[], nn.Module], view: View, *, keep: bool = False) -> Network:
     """A network of a fresh model; the same numbers each time. ``keep``: with the model's own classifier in place."""
     torch.manual_seed(0)
     trunk = view(build())
-    law(trunk is not None, "the family does not know the model that was built")
-    assert trunk is not None
+    if trunk is None:
+        raise AssertionError("the family does not know the model that was built")
     if not keep:
         strip(trunk)
     return with_head(trunk)
 
 
-def _edited(make: Callable[[], Any], edit: Edit, inputs: Mapping[str, torch.Tensor]) -> int:
+def _edited(make: Callable[[], Network], edit: Edit, inputs: Mapping[str, torch.Tensor]) -> int:
     network = make()
     index = stage_for(network, edit)
     if index is None:

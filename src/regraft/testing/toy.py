@@ -1,24 +1,21 @@
 """The toy: a residual MLP over tiny images with everything that training has to respect, and small enough to be trained in a second.
+Knows no plans, so that a process that only serves can rebuild it.
 
 image (B, 3, 8, 8) -> [stem: linear, batch norm] -> [blocks.i: batch norm, mlp, dropout, residual] -> [neck: layer norm] -> (B, 16)
 """
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from regraft import tasks
-from regraft.plan.plan import Plan
-from regraft.plan.settings import Settings
-from regraft.plan.strategy import Strategy, parse
 from regraft.spec import InputSpec
 from regraft.testing.examples import NUM_CLASSES
-from regraft.trunk.measure import measure
+from regraft.trunk.families import StageLike
 from regraft.trunk.network import Network
-from regraft.trunk.outline import Outline
 from regraft.trunk.trunk import Trunk
 
 SIDE, WIDTH = 8, 16
@@ -48,7 +45,7 @@ class ToyHost(nn.Module):
 
 def ToyTrunk(*, blocks: int = 3, dropout: float = 0.1) -> Trunk:
     """A trunk with random weights; ``module:regraft.testing.toy.ToyTrunk`` names it where a reference is wanted."""
-    stages = ["stem", *(f"blocks.{index}" for index in range(blocks)), ("neck", ["norm"])]
+    stages: list[StageLike] = ["stem", *(f"blocks.{index}" for index in range(blocks)), ("neck", ["norm"])]
     source = {"library": "module", "function": "regraft.testing.toy.ToyTrunk", "arguments": {"blocks": blocks, "dropout": dropout}}
     return Trunk.of(
         ToyHost(blocks, dropout),
@@ -74,18 +71,3 @@ def with_head(trunk: Trunk, *, dropout: float = 0.0) -> Network:
 
 def task_for(trunk: Trunk) -> str:
     return "image-classification" if trunk.input.kind == "image" else "text-classification"
-
-
-def toy_plan(strategy: Strategy | str, network: Network, *, outline: Outline | None = None, **settings: Any) -> Plan:
-    """The plan of ``strategy`` for ``network``, in fp32, with a rate and a length that fit the toy splits."""
-    made = parse(strategy) if isinstance(strategy, str) else strategy
-    seen = outline or measure(network.trunk)
-    chosen = Settings(**{"lr": 1e-2, "batch_size": 16, "epochs": 2.0, "precision": "fp32", **settings})
-    return Plan(
-        task=task_for(network.trunk),
-        model=network.trunk.reference or "toy",
-        strategy=str(made),
-        stages=network.stage_names,
-        phases=made(seen),
-        settings=chosen,
-    )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import nn
 
 from regraft.data.batching import training_batches
 from regraft.data.encode import Encoded, prepare
-from regraft.plan.cell import Cell
 from regraft.plan.phase import Phase
 from regraft.plan.plan import Plan
 from regraft.surgery.edits import apply
@@ -39,18 +39,21 @@ def check_parity(make: Callable[[], Network], plan: Plan, train: Encoded) -> boo
 
 def plain_loop(network: Network, plan: Plan, train: Encoded) -> None:
     """What anybody would write who wants ``plan``: freeze, choose the parameters, step through the batches. A linear schedule."""
-    settings, optimizer, epoch = plan.settings, None, 0
+    settings, epoch = plan.settings, 0
+    optimizer: torch.optim.Optimizer | None = None
+    brought: dict[int, set[str]] = {}
     if network.trunk.input.kind == "image":
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     for phase in plan.phases:
         network.train(all(cell.trainable for cell in phase.cells[:-1]))
-        groups = list(_groups(network, phase, plan))
-        held = optimizer.state if optimizer is not None else {}
+        _place(network, phase, plan, brought)
+        groups = list(_groups(network, phase, plan, brought))
+        held: dict[Any, Any] = optimizer.state if optimizer is not None else {}
         optimizer = _optimizer(plan, groups)
         for parameter in (group["params"][0] for group in groups):
             if parameter in held:
                 optimizer.state[parameter] = held[parameter]
-        batches = []
+        batches: list[Any] = []
         while len(batches) < _steps(plan, phase, train):
             batches += training_batches(len(train), settings.batch_size, seed=settings.seed, epoch=epoch, lengths=train.lengths)
             epoch += 1
@@ -73,23 +76,22 @@ def _steps(plan: Plan, phase: Phase, train: Encoded) -> int:
     return max(1, round(plan.settings.epochs * phase.epochs_fraction * per_epoch))
 
 
-def _optimizer(plan: Plan, groups: list[dict[str, object]]) -> torch.optim.Optimizer:
+def _optimizer(plan: Plan, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
     if plan.settings.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=plan.settings.lr, momentum=plan.settings.momentum, fused=True)
     return torch.optim.AdamW(groups, lr=plan.settings.lr, fused=True)
 
 
-def _groups(network: Network, phase: Phase, plan: Plan) -> Iterator[dict[str, object]]:
-    """Edits placed, modes set, everything else frozen; one group for each parameter that moves."""
+def _groups(network: Network, phase: Phase, plan: Plan, brought: dict[int, set[str]]) -> Iterator[dict[str, Any]]:
+    """Modes set, one group for each parameter that moves, everything else frozen."""
     network.requires_grad_(False)
     for index, cell in enumerate(phase.cells):
-        brought = _edited(network, index, cell, phase, plan)
         for part in network.stage_modules(index):
             part.train(cell.trainable)
         for name, parameter in network.stage_parameters(index) if cell.trainable else ():
             owner, last = network.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2]
             is_norm = "norm" in type(owner).__name__.lower()
-            chosen = {"all": True, "bias": last.endswith("bias"), "norm": is_norm, "edit": name in brought}[cell.only]
+            chosen = {"all": True, "bias": last.endswith("bias"), "norm": is_norm, "edit": name in brought.get(index, ())}[cell.only]
             if chosen:
                 parameter.requires_grad_(True)
                 decays = not is_norm and parameter.ndim > 1 and not last.endswith("bias")
@@ -100,12 +102,9 @@ def _groups(network: Network, phase: Phase, plan: Plan) -> Iterator[dict[str, ob
             module.train(plan.settings.batch_norm == "train" and any(p.requires_grad for p in module.parameters(recurse=False)))
 
 
-def _edited(network: Network, index: int, cell: Cell, phase: Phase, plan: Plan) -> set[str]:
-    """Names of the parameters of the edit that the cell wants, which is placed where it does not stand yet."""
-    if cell.edit is None:
-        return set()
-    before = {name for name, _ in network.stage_parameters(index) if "base_layer" not in name}
-    if any("base_layer" in name for name, _ in network.stage_parameters(index)):
-        return before
-    torch.manual_seed(seed_of(plan.settings.seed, "edit", phase.name, index))
-    return set(apply(network, index, cell.edit).parameters)
+def _place(network: Network, phase: Phase, plan: Plan, brought: dict[int, set[str]]) -> None:
+    """The phase's edits, where they do not stand yet; ``brought``: stage -> names of the parameters of its edit."""
+    for index, cell in enumerate(phase.cells):
+        if cell.edit is not None and index not in brought:
+            torch.manual_seed(seed_of(plan.settings.seed, "edit", phase.name, index))
+            brought[index] = set(apply(network, index, cell.edit).parameters)

@@ -1,0 +1,106 @@
+"""Every recipe runs as written on a small cut of real data; only its weights, its length and the size of its images are made small."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import small_models
+
+from regraft.cli.resolve import resolved
+from regraft.lineage import Store
+from regraft.plan import recipe as recipes
+from regraft.plan.settings import Settings
+from regraft.trunk.catalogue import available
+from regraft.tune.conduct import tune
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+IN_PLACE_OF = {
+    "torchvision:alexnet": "module:small_models.alexnet",
+    "torchvision:vgg16": "module:small_models.vgg16",
+    "timm:resnet50.a1_in1k": "module:small_models.resnet50",
+    "timm:vit_base_patch16_224.augreg_in21k": "module:small_models.vit_b16",
+}
+DATA = {
+    "alexnet_full": "flowers12", "alexnet_last_layers": "flowers12", "vgg16_first_layers_frozen": "flowers12",
+    "resnet50_first_layers_frozen": "flowers12", "resnet50_cifar10": "cifar10", "vit_b16_head": "flowers12",
+    "chest_xray": "chest_xray", "chest_xray_scratch": "chest_xray", "industrial_defects": "magnetic_tile",
+    "bert_full": "banking77", "bert_lora": "banking77",
+}  # fmt: skip
+PER_CLASS, CLASSES = 8, 3
+
+
+def test_every_recipe_has_data_here():
+    assert {path.stem for path in RECIPES.glob("*.yaml")} == set(DATA)
+    assert len(DATA) == 11
+
+
+@pytest.mark.parametrize("name", sorted(DATA))
+def test_a_recipe_runs_as_written(name, shared_data, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    asked = recipes.read(RECIPES / f"{name}.yaml")
+    cut, texts = cut_of(shared_data, DATA[name], tmp_path)
+    small: dict[str, Any] = {"epochs": 1.0, "seed": 3, "name": name, "model": model_of(asked["model"], tmp_path, texts)}
+    if "input_size" in asked.get("settings", {}):
+        small["input_size"] = 32
+    reference, options = resolved(str(cut), {**small, "recipe": str(RECIPES / f"{name}.yaml"), "set": None})
+    generation = tune(reference, store=tmp_path / "store", **options)
+    plan = generation.record.manifest["plan"]
+    assert same_words(plan["strategy"], asked["strategy"])
+    given = {key: value for key, value in asked.get("settings", {}).items() if key not in small}
+    assert {key: plan["settings"][key] for key in given} == given
+    assert given.keys() <= {field.name for field in fields(Settings)}
+    assert 0 <= generation.metrics["test"]["accuracy"]["value"] <= 1
+    assert generation.metrics["test"]["accuracy"]["n"] >= CLASSES
+    assert Store(tmp_path / "store").get(name).digest == generation.digest
+    assert Path(generation.document["report"]).is_file()
+
+
+def same_words(one: str, other: str) -> bool:
+    from regraft.plan.strategy import parse
+
+    return str(parse(one)) == str(parse(other))
+
+
+def model_of(reference: str, folder: Path, texts: list[str]) -> str:
+    """Itself where it can be loaded here without a network, else the same architecture with random weights."""
+    if reference.startswith("hf:bert"):
+        return small_models.bert(folder / "bert", texts)
+    if reference == "bundled:vision" and not any(model.reference == reference and model.offline for model in available()):
+        return "module:small_models.resnet50"
+    return IN_PLACE_OF.get(reference, reference)
+
+
+def cut_of(shared: Path, name: str, folder: Path) -> tuple[Path, list[str]]:
+    """A few examples of a few classes: class folders of links to the images, or a table. And the texts, for the vocabulary."""
+    if name == "banking77":
+        return table_of(shared / name / "train.csv", folder / "cut.csv")
+    source = shared / name / "train"
+    source = source / "images" if (source / "images").is_dir() else source
+    classes = sorted(path for path in source.iterdir() if path.is_dir())[:CLASSES]
+    assert len(classes) >= 2
+    for each in classes:
+        place = folder / "cut" / each.name
+        place.mkdir(parents=True)
+        images = sorted(path for path in each.rglob("*") if path.suffix in (".jpg", ".jpeg", ".png"))[:PER_CLASS]
+        assert len(images) == PER_CLASS
+        for image in images:
+            (place / image.name).symlink_to(image.resolve())
+    return folder / "cut", []
+
+
+def table_of(source: Path, place: Path) -> tuple[Path, list[str]]:
+    by_class: dict[str, list[str]] = defaultdict(list)
+    with source.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file)
+        text, label = rows.fieldnames or ("text", "label")
+        for row in rows:
+            by_class[row[label]].append(row[text])
+    chosen = [(text, label) for label in sorted(by_class)[:CLASSES] for text in by_class[label][: 2 * PER_CLASS]]
+    with place.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *chosen])
+    return place, [text for text, _ in chosen]
