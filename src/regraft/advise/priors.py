@@ -33,14 +33,14 @@ PUBLISHED_WIDTH = 768
 HIGHEST_RATE: dict[Kind, float] = {"transformer": 3e-4, "batch_norm": 1e-3, "convolution": 1e-3}
 EDIT_FACTOR = 10.0
 """LoRA, adapters, biases alone: about ten times the rate of full fine-tuning (Schulman 2025; Zaken et al. 2021, 2106.10199)."""
-SCRATCH_EPOCHS_FACTOR = 3.0
+SCRATCH_EPOCHS_FACTOR = 2.0
 
 EPOCHS: dict[str, Sequence[tuple[int, float]]] = {
     "text": ((200, 30.0), (800, 15.0), (3_000, 10.0), (8_000, 6.0), (30_000, 4.0), (100_000, 3.0), (ANY, 2.0)),
-    "image": ((200, 50.0), (1_000, 40.0), (3_000, 30.0), (10_000, 20.0), (50_000, 10.0), (ANY, 5.0)),
+    "image": ((200, 50.0), (1_000, 30.0), (3_000, 25.0), (10_000, 20.0), (50_000, 10.0), (ANY, 5.0)),
 }
 BATCH_SIZES: Sequence[tuple[int, int]] = ((200, 8), (800, 16), (30_000, 32), (ANY, 64))
-REFIT_UP_TO = 10_000
+REFIT_UP_TO = 5_000
 """Below this the examples of the valid split are worth a second training."""
 FROZEN_STATISTICS_UP_TO = 500
 """Below this a batch says less about the mean and variance of the features than pretraining did."""

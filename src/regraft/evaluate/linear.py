@@ -55,9 +55,17 @@ class LinearFit:
 
 
 def fit(
-    features: Floats, targets: NDArray[np.integer], *, num_classes: int, seed: int = 0, groups: NDArray[np.integer] | None = None
+    features: Floats,
+    targets: NDArray[np.integer],
+    *,
+    num_classes: int,
+    seed: int = 0,
+    groups: NDArray[np.integer] | None = None,
+    restraint: float = 1.0,
 ) -> LinearFit:
     """Solve for ``features`` (n, d) and ``targets`` (n,) below ``num_classes``.
+
+    ``restraint``: the final weights are regularised so many times as strongly as is best for the head alone.
 
     ``groups`` (n,): examples of one group (near duplicates) are never on both sides of a fold. Raises ``RequestError``
     where nothing can be held out, or a feature is not finite.
@@ -70,7 +78,8 @@ def fit(
     x = (x - mean) / scale
     rows = _sample(y, seed)
     c, held_out = _pick_strength(x[rows], y[rows], num_classes, folds(y[rows], owners[rows], seed=seed))
-    flat = _along_path(Problem.of(x, y, num_classes), [s for s in STRENGTHS if s <= c])
+    c /= restraint
+    flat = _along_path(Problem.of(x, y, num_classes), [*(s for s in STRENGTHS if s < c), c])
     weights = (flat[:, :-1] / scale).astype(np.float64)
     bias = flat[:, -1] - weights @ mean.astype(np.float64)
     seconds = time.perf_counter() - started
