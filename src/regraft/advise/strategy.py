@@ -128,11 +128,22 @@ def _settings(facts: Facts, outline: Outline, phases: Sequence[Phase], seed: int
         reasons.append(
             "refit: the examples set aside as valid are few and worth learning from, so training is repeated with them once the number of epochs is known"
         )
+    between = priors.by_size(priors.WISE_FT, facts.num_examples) if _may_blend(phases, has_batch_norm and not few) else 1.0
+    if between < 1:
+        reasons.append(f"wise_ft {between:g}: the result lies between the solved head on pretrained features and the tuned network, "
+                       "which with few examples is better than either (Wortsman et al. 2021)")  # fmt: skip
     settings = Settings(
         epochs=epochs, lr=lr, batch_size=batch_size, label_smoothing=smoothing, augment=augment, refit=refit, seed=seed,
-        batch_norm="frozen" if has_batch_norm and few else "train",
+        batch_norm="frozen" if has_batch_norm and few else "train", wise_ft=between,
     )  # fmt: skip
     return settings, reasons
+
+
+def _may_blend(phases: Sequence[Phase], learns_statistics: bool) -> bool:
+    """Is the middle between the last phase's two ends a network that makes sense? It is where the head was solved before, whole weights
+    move (the product of two halves of an edit is no half), and batch norm keeps one set of statistics."""
+    solved_first = len(phases) > 1 and phases[-2].solver == "closed_form"
+    return solved_first and not learns_statistics and all(cell.edit is None for cell in phases[-1].cells)
 
 
 def _batch_norm_reason(facts: Facts, few: bool) -> str:

@@ -12,7 +12,8 @@ from regraft.errors import PlanError, suggest
 class Settings:
     """``lr`` is the rate of a cell with scale 1. Fractions are of the plan's steps. ``augment``: names and values as in
     ``data.augment``. ``valid_fraction`` and ``test_fraction``: what is set aside where the data brings no such split.
-    ``refit``: after the best epoch is known, train once more on train + valid for as long."""
+    ``wise_ft``: the last phase ends so far along the straight way from the weights that it began with to those that it trained (Wortsman et al. 2021,
+    2109.01903); 1 is where training ended. ``refit``: after the best epoch is known, train once more on train + valid for as long."""
 
     epochs: float = 5.0
     lr: float = 1e-4
@@ -26,6 +27,7 @@ class Settings:
     warmup_fraction: float = 0.1
     label_smoothing: float = 0.0
     ema: float = 0.0
+    wise_ft: float = 1.0
     patience: int = 0
     dropout: float = 0.1
     batch_norm: Literal["train", "frozen"] = "train"
@@ -71,6 +73,7 @@ BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("warmup_fraction", 0.0, 1.0),
     ("label_smoothing", 0.0, 0.99),
     ("ema", 0.0, 0.99999),
+    ("wise_ft", 0.0, 1.0),
     ("patience", 0, 10_000),
     ("dropout", 0.0, 0.99),
     ("valid_fraction", 0.0, 0.9),

@@ -5,6 +5,7 @@ good.pt   at fixed steps: the start of every phase, then the end of the first ep
           to the same place.
 last.pt   wherever the run was when the clock said so, and when it was interrupted
 best.pt   the weights of the best epoch on valid, no more
+entry.pt  the weights that the last phase began with, where it ends between them and the trained ones (``wise_ft``)
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import torch
 
 from regraft.errors import DamagedError, RequestError, StorageError
 
-GOOD, LAST, BEST = "good.pt", "last.pt", "best.pt"
+GOOD, LAST, BEST, ENTRY = "good.pt", "last.pt", "best.pt", "entry.pt"
 GOOD_STEPS = 500
 EVERY_S = 60.0
 COST_LIMIT = 0.02
@@ -36,7 +37,7 @@ class Checkpoints:
         self._cost = 0.0
 
     def clear(self) -> None:
-        for name in (GOOD, LAST, BEST):
+        for name in (GOOD, LAST, BEST, ENTRY):
             (self.folder / name).unlink(missing_ok=True)
 
     def is_due(self, *, epoch_ended: bool) -> bool:

@@ -15,7 +15,7 @@ from regraft.data.encode import Encoded
 from regraft.errors import PlanError
 from regraft.plan.plan import Plan
 from regraft.train import closed_form, preflight
-from regraft.train.checkpoint import BEST, GOOD, LAST, Checkpoints
+from regraft.train.checkpoint import BEST, ENTRY, GOOD, LAST, Checkpoints
 from regraft.train.course import Course
 from regraft.train.drift import Drift
 from regraft.train.history import EpochRecord, History, Observer, PhaseStart, Silent
@@ -136,6 +136,13 @@ class _Fitting:
         self.checkpoints.save(GOOD, run.state())
         if run.settings.patience and run.best is not None:
             self.checkpoints.save(BEST, {"tensors": run.averaged_tensors()})
+        if self._blends():
+            self.checkpoints.save(ENTRY, {"tensors": run.averaged_tensors()})
+
+    def _blends(self) -> bool:
+        """Does this phase end between where it began and where it was trained to?"""
+        run = self.run
+        return run.settings.wise_ft < 1 and run.phase == len(run.plan.phases) - 1
 
     def _solve(self, course: Course) -> None:
         run, headline = self.run, self.run.task.headline
@@ -163,6 +170,9 @@ class _Fitting:
         elif run.ema is not None:
             run.ema.swap()
         run.ema = None
+        if self._blends():
+            run.ranks.wait()
+            run.blend(self.checkpoints.load(ENTRY)["tensors"], run.settings.wise_ft)
 
     def _finish(self) -> History:
         history, run = self.run.history, self.run

@@ -162,6 +162,14 @@ class Run:
         for name, tensor in tensors.items():
             live[name].copy_(tensor)
 
+    @torch.no_grad()
+    def blend(self, start: Mapping[str, Tensor], share: float) -> None:
+        """Move what trained back to ``share`` of the way from ``start``; counters and the like stay where they are."""
+        live = self.training_tensors()
+        for name, tensor in start.items():
+            if tensor.is_floating_point():
+                live[name].lerp_(tensor.to(live[name]), 1 - share)
+
     def _all_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         for index in range(len(self.network.stage_names)):
             yield from self.network.stage_parameters(index)

@@ -82,6 +82,7 @@ ABOUT = {
     "batch_norm": "batch norm",
     "augment": "augmentation",
     "refit": "refit:",
+    "wise_ft": "wise_ft ",
 }
 """Setting -> words by which the advice's sentence about it is known."""
 
