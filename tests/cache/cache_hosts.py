@@ -192,6 +192,8 @@ def timm_mobilenet() -> Host:
     from timm import create_model
 
     host = create_model("mobilenetv2_035", num_classes=0)
+    host.blocks = host.blocks[:3]
+    host.conv_head = nn.Conv2d(16, 1280, 1, bias=False)
     stages = [Stage("stem", ("conv_stem", "bn1")), *(Stage(f"blocks.{i}", (f"blocks.{i}",)) for i in range(len(host.blocks))),
               Stage("neck", ("conv_head", "bn2"))]  # fmt: skip
     return Host(network_of(host, stages, lambda host, inputs: host(inputs["image"]), 1280), pixels(32))
