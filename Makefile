@@ -17,7 +17,7 @@ demo: $(READY)  ## the main job end to end, offline, on a bundled model and data
 	$(BIN)/regraft demo
 
 test: $(READY)  ## every test but the slow ones
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(READY)  ## the rest: minutes each
 	$(BIN)/python -m pytest -m slow
