@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas
-
 from harness import DATA
 
 HERE = Path(__file__).parent
@@ -105,7 +104,10 @@ def main() -> None:
         with (out / "accuracy.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
         accuracy = document["metrics"]["test"]["accuracy"]
-        print(f"{name}: {accuracy['value']:.4f} [{accuracy['low']:.4f}, {accuracy['high']:.4f}] {row['strategy']} {row['wall_s']} s  (bar {job.bar or '-'})", flush=True)
+        print(
+            f"{name}: {accuracy['value']:.4f} [{accuracy['low']:.4f}, {accuracy['high']:.4f}] {row['strategy']} {row['wall_s']} s  (bar {job.bar or '-'})",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -11,11 +11,12 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-import time
 from pathlib import Path
 
 import pandas
 import torch
+from harness import DATA
+
 from regraft.cache import Cache
 from regraft.plan.plan import Plan
 from regraft.plan.settings import Settings
@@ -23,8 +24,6 @@ from regraft.plan.strategy import parse
 from regraft.train.fit import fit
 from regraft.tune.job import Job, open_data, open_job
 from regraft.tune.request import Request
-
-from harness import DATA
 
 MODELS = {"minilm": ("bundled:minilm", "banking77"), "vision": ("bundled:vision", "flowers12")}
 
@@ -67,13 +66,16 @@ def main() -> None:
         job.encoded("train").wait()
         macs = [stage.macs for stage in job.outline.stages]
         print(f"### cache {args.model}: {len(job.encoded('train')):,} examples, {args.epochs} epochs, {torch.get_num_threads()} threads\n")
-        print("| boundary | share p below | live s | cached s | ratio (range) | ideal | of the ideal |\n|---|---|---|---|---|---|---|", flush=True)
+        print(
+            "| boundary | share p below | live s | cached s | ratio (range) | ideal | of the ideal |\n|---|---|---|---|---|---|---|",
+            flush=True,
+        )
         for boundary in args.boundaries or range(1, len(macs)):
             p, e = sum(macs[:boundary]) / sum(macs), args.epochs
             ideal = e * (1 + 2 * (1 - p)) / (p + e * 3 * (1 - p))
             live, cached = [], []
             for turn in range(args.repeats):
-                for which in (("live", "cached") if turn % 2 == 0 else ("cached", "live")):
+                for which in ("live", "cached") if turn % 2 == 0 else ("cached", "live"):
                     if which == "live":
                         live.append(timed(job, boundary, e, None))
                     else:

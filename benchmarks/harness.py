@@ -72,7 +72,9 @@ def table(title: str, runs: Sequence[Run], reference: str, note: str) -> str:
         ratio = statistics.median(wall / other for wall, other in zip(walls, base, strict=True))
         accuracy = statistics.median(one.facts.get("accuracy", float("nan")) for one in own)
         peak = max(one.peak_bytes for one in own) / 1e6
-        lines.append(f"| {name} | {statistics.median(walls):.1f} ({min(walls):.1f}-{max(walls):.1f}) | {ratio:.2f} | {peak:.0f} | {accuracy:.4f} |")
+        lines.append(
+            f"| {name} | {statistics.median(walls):.1f} ({min(walls):.1f}-{max(walls):.1f}) | {ratio:.2f} | {peak:.0f} | {accuracy:.4f} |"
+        )
     return "\n".join(lines) + "\n"
 
 

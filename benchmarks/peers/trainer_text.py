@@ -9,6 +9,7 @@ import tempfile
 import numpy as np
 import pandas
 import torch
+
 from report import finish
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

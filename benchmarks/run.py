@@ -1,0 +1,20 @@
+"""``make bench``: every benchmark of this folder, one after the other. Hours on two cores; each can be run alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+RUNS = [
+    ["cache.py", "minilm"],
+    ["cache.py", "vision", "--rows", "0"],
+    ["text_peers.py", "probe"],
+    ["text_peers.py", "full"],
+    ["accuracy.py", str(HERE / "out" / "accuracy")],
+]
+
+for script, *options in RUNS:
+    print(f"\n## {script} {' '.join(options)}\n", flush=True)
+    subprocess.run([sys.executable, str(HERE / script), *options], cwd=HERE, check=False)

