@@ -135,9 +135,9 @@ def _model(request: Request, dataset: Dataset, cache: Cache, work: Work) -> tupl
 def _probe(job: Job, cache: Cache | None) -> ProbeResult:
     """How much the frozen features know: on the training examples alone, by cross-validation."""
     network = job.network(dropout=0.0, seed=0)
-    features = pooled_features(
-        network, job.encoded("train"), cache=cache, work=lambda done, total: job.work("computing frozen features", done, total)
-    )
+    compute = {"bf16": "bfloat16", "fp32": "float32"}[machine.measure().precision]  # as in the training to come, which finds them again
+    say = lambda done, total: job.work("computing frozen features", done, total)  # noqa: E731
+    features = pooled_features(network, job.encoded("train"), cache=cache, compute=compute, work=say)
     return probe(features, job.encoded("train").targets, num_classes=job.num_classes)
 
 
