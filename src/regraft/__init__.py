@@ -23,7 +23,6 @@ PUBLIC = {
     "tune": "regraft.tune.conduct",
     "check": "regraft.tune.conduct",
     "open": "regraft.tune.generation",
-    "compose": "regraft.plan.strategy",
     "Generation": "regraft.tune.generation",
     "Plan": "regraft.plan.plan",
     "Phase": "regraft.plan.phase",

@@ -132,7 +132,7 @@ def test_a_head_in_closed_form_is_the_solvers_and_training_goes_on_from_it(tmp_p
     watch = Watch(again)
     fit(again, both, TEXT, {"train": data, "valid": None}, folder=tmp_path / "two", observer=watch)
     assert [p.solver for p in watch.phases] == ["closed_form", "gradient"]
-    assert watch.steps[0].loss < 0.8
+    assert watch.steps[0].loss < 1.0  # a fresh head on three classes starts at 1.1, a solved one that is held back below
 
 
 @pytest.mark.parametrize("boundary", [1, 3, 4])

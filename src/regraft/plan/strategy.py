@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import sys
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -70,6 +71,8 @@ def strategy(function: Callable[Concatenate[Outline, Phases, P], Phases]) -> Cal
         fill: Callable[..., Phases] = function
         return Strategy(text, lambda outline, phases: fill(outline, phases, **given))
 
+    # a strategy is a file of its own, and the file says what it is
+    build.__doc__ = function.__doc__ or sys.modules[function.__module__].__doc__
     if function.__name__ in REGISTRY:
         raise PlanError(f"register strategy {function.__name__!r}", "a strategy of that name is registered", "another name")
     REGISTRY[function.__name__] = build
