@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from regraft import testing
+from regraft.errors import PreflightError
 from regraft.plan.strategy import Strategy, known_strategies, parse
 from regraft.testing.kit import check_strategy
 from regraft.testing.training_laws import check_frozen
@@ -44,12 +45,12 @@ def test_the_laws_hold_for_a_strategy(text):
     names = {part.partition("(")[0] for part in text.split("+")}
     assert counts["parity"] != bool(names & SOLVED)
     assert counts["carried"] > 0 or text == "linear_probe"
-    assert counts["cached"] >= (text in ("freeze(below=blocks.1)", "top(n=2)", "linear_probe", *COMPOSED))
+    assert counts["cached"] >= (text in ("freeze(below=blocks.1)", "top(n=2)", "linear_probe", COMPOSED[1]))  # a phase of a single epoch has nothing to gain
 
 
 def test_a_grid_that_breaks_a_law_is_told_so():
     plan = testing.toy_plan("top(n=2)", testing.toy_network(), epochs=1.0)
-    with pytest.raises(AssertionError, match="head did not move"):
+    with pytest.raises(PreflightError, match="it did not move in two steps at rate 0"):
         check_frozen(testing.toy_network, replace(plan, settings=replace(plan.settings, lr=0.0)), testing.images(16))
 
 
