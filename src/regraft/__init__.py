@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 __version__ = "0.1.0"
 
@@ -50,14 +50,6 @@ PUBLIC = {
     "adapter": "regraft.plan.strategies",
 }
 __all__ = ["PUBLIC", "__version__", *PUBLIC]
-
-if TYPE_CHECKING:
-    from regraft.lineage import Store as Store
-    from regraft.plan.plan import Plan as Plan
-    from regraft.plan.strategies import full as full
-    from regraft.trunk.trunk import Trunk as Trunk
-    from regraft.tune.conduct import check as check
-    from regraft.tune.generation import Generation as Generation
 
 
 class _Surface(ModuleType):

@@ -52,5 +52,5 @@ class InputSpec:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> InputSpec:
-        lists = {k: tuple(v) if isinstance(v, list) else v for k, v in document.items()}
+        lists: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in document.items()}
         return cls(**lists)

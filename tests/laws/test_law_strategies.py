@@ -45,7 +45,9 @@ def test_the_laws_hold_for_a_strategy(text):
     names = {part.partition("(")[0] for part in text.split("+")}
     assert counts["parity"] != bool(names & SOLVED)
     assert counts["carried"] > 0 or text == "linear_probe"
-    assert counts["cached"] >= (text in ("freeze(below=blocks.1)", "top(n=2)", "linear_probe", COMPOSED[1]))  # a phase of a single epoch has nothing to gain
+    assert counts["cached"] >= (
+        text in ("freeze(below=blocks.1)", "top(n=2)", "linear_probe", COMPOSED[1])
+    )  # a phase of a single epoch has nothing to gain
 
 
 def test_a_grid_that_breaks_a_law_is_told_so():

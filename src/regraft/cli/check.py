@@ -44,7 +44,7 @@ def text(document: dict[str, Any]) -> str:
 
 
 def class_rows(classes: list[str], counts: dict[str, dict[str, int]], most: int = 30) -> list[list[Any]]:
-    rows = [[name, *(count.get(name, 0) for count in counts.values())] for name in classes]
+    rows: list[list[Any]] = [[name, *(count.get(name, 0) for count in counts.values())] for name in classes]
     if len(rows) > most:
         rest = rows[most - 5 : -5]
         rows = [*rows[: most - 5], [f"... {len(rest)} more", *(sum(row[i + 1] for row in rest) for i in range(len(counts)))], *rows[-5:]]

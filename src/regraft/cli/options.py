@@ -67,7 +67,7 @@ def with_request(run: Callable[..., None]) -> Callable[..., None]:
     ]
     data = Parameter("data", Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, DATA])
     parameters = [data, *shared, *(parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in own)]
-    command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  typer reads the options from here
+    setattr(command, "__signature__", Signature(parameters))  # noqa: B010  typer reads the options from here
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     command.__doc__, command.__name__ = run.__doc__, run.__name__
     return command
