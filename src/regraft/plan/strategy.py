@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import ast
 import inspect
-import sys
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, wraps
