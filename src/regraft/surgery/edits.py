@@ -32,11 +32,14 @@ class Kind:
     ``find(network, index, edit)``: the sites in that stage, an error where there are none.
     ``install(network, sites, edit)``: stands modules there that keep what they stand over as ``base_layer``.
     ``fold(network, sites)``: folds the edit into the base layers and leaves those; ``None`` where that cannot be done.
+    ``spec``: the frozen dataclass that a cell of the grid holds, with ``kind``, ``label``, ``is_linear`` and ``added_parameters``;
+    given by edits that come in through an entry point, so that their records can be read.
     """
 
     find: Callable[[Network, int, Any], tuple[Site, ...]]
     install: Callable[[Network, Sequence[Site], Any], None]
     fold: Callable[[Network, Sequence[Site]], None] | None = None
+    spec: type | None = None
 
 
 REGISTRY: dict[str, Kind] = {

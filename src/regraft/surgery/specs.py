@@ -6,6 +6,8 @@ An edit's JSON is ``{"kind": "lora", ...its fields}``. ``is_linear``: can it be 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
+from functools import cache
+from importlib.metadata import entry_points
 from typing import Any, Literal, get_args
 
 from regraft.errors import RequestError, suggest
@@ -79,6 +81,17 @@ Edit = Lora | Adapter
 KINDS: dict[str, type] = {"lora": Lora, "adapter": Adapter}
 
 
+def known_kinds() -> dict[str, type]:
+    """Kind -> its spec: those of the package, and those of installed entry points ``regraft.edits``."""
+    return {**KINDS, **_installed()}
+
+
+@cache
+def _installed() -> dict[str, type]:
+    """An entry point holds how the edit is done (``surgery.edits.Kind``), which says what its spec is."""
+    return {point.name: point.load().spec for point in entry_points(group="regraft.edits") if point.name not in KINDS}
+
+
 def _within(kind: str, key: str, value: object, holds: bool, wanted: str) -> None:
     if not holds:
         raise RequestError(f"{kind}({key}={value})", f"{key} is {wanted}", f"{kind}({key}=...)")
@@ -92,9 +105,9 @@ def edit_from_json(document: dict[str, Any] | None) -> Edit | None:
     if document is None:
         return None
     kind = document.get("kind", "")
-    if kind not in KINDS:
-        raise RequestError(f"edit {kind!r}", "no edit of that kind is registered", suggest(kind, KINDS))
-    spec = KINDS[kind]
+    spec = KINDS.get(kind) or known_kinds().get(kind)
+    if spec is None:
+        raise RequestError(f"edit {kind!r}", "no edit of that kind is registered", suggest(kind, known_kinds()))
     known = {field.name for field in fields(spec)}
     for key in document:
         if key != "kind" and key not in known:

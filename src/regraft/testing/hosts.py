@@ -86,6 +86,12 @@ def _torchvision_vit() -> nn.Module:
     return VisionTransformer(image_size=32, patch_size=8, num_layers=3, num_heads=4, hidden_dim=32, mlp_dim=64, num_classes=7)
 
 
+def _resnet() -> nn.Module:
+    from torchvision.models.resnet import BasicBlock, ResNet
+
+    return ResNet(BasicBlock, [1, 2, 1, 1], num_classes=7)
+
+
 def _whisper() -> nn.Module:
     from transformers import WhisperConfig
     from transformers.models.whisper.modeling_whisper import WhisperEncoder
@@ -123,6 +129,8 @@ def _vgg() -> nn.Module:
     return host
 
 
+INVERTED = [[1, 16, 1, 1], [6, 24, 2, 2], [6, 32, 1, 2]]
+"""MobileNetV2 cut short: expansion, channels, blocks, stride of each level."""
 BARE: dict[str, Any] = {"add_pooling_layer": False}
 TIMM = ("mobilenetv2_035", "mobilenetv3_small_050", "efficientnet_lite0", "convnext_atto", "regnety_002", "repvgg_a0")
 
@@ -159,8 +167,10 @@ HOSTS: dict[str, Host] = {
     "timm beit": _vit_of("beit_base_patch16_224", depth=2, embed_dim=48, num_heads=4),
     "torchvision alexnet": _pixels("alexnet", _alexnet, 64),
     "torchvision vgg11_bn": _pixels("vgg", _vgg, 32),
-    "torchvision resnet18": _pixels("resnet", partial(_torchvision, "resnet18"), 32, num_classes=7),
-    "torchvision mobilenet_v2": _pixels("mobilenet", partial(_torchvision, "mobilenet_v2"), 32, num_classes=7, width_mult=0.25),
+    "torchvision resnet": _pixels("resnet", _resnet, 32),
+    "torchvision mobilenet_v2": _pixels(
+        "mobilenet", partial(_torchvision, "mobilenet_v2"), 32, num_classes=7, width_mult=0.25, inverted_residual_setting=INVERTED
+    ),
     "torchvision vit": _pixels("torchvision_vit", _torchvision_vit, 32),
     "bert": _text("bert", "BertModel", "BertConfig", arguments=BARE, **TEXT),
     "bert with pooler": _text("bert", "BertModel", "BertConfig", **TEXT),

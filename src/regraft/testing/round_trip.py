@@ -56,7 +56,10 @@ def check_round_trip(cases: Mapping[str, Stored]) -> int:
         command = [sys.executable, "-c", ASK, place, str(torch.get_num_threads())]
         asked = subprocess.run(command, capture_output=True, text=True, check=False)
         law(asked.returncode == 0, f"a fresh process could not answer: {asked.stderr[-600:]}")
-        law(not asked.stdout.strip(), f"serving imports {asked.stdout.strip()}")
+        law(
+            not asked.stdout.strip(),
+            f"what these models are made of imports {asked.stdout.strip()}: keep it apart from strategies and training",
+        )
         for number, (name, logits) in enumerate(expected.items()):
             found = load_file(folder / f"case-{number}.logits")["logits"]
             law(torch.equal(found, logits), f"{name}: loaded in a fresh process, its logits differ by {(found - logits).abs().max():.1e}")

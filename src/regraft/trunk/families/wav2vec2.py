@@ -44,5 +44,14 @@ def view(host: Any, **facts: Any) -> Trunk | None:
 
 
 def run(host: Any, inputs: Inputs) -> Tensor:
-    """(B, frames, width) from ``input_values`` (B, T) and, where clips differ in length, ``attention_mask`` (B, T)."""
-    return host.base_model(**inputs).last_hidden_state
+    """(B, frames, width) from ``input_values`` (B, T) and, where clips differ in length, ``attention_mask`` (B, T).
+
+    Frames behind the end of a clip are zero, by the model's own count of them: a head that takes the frame at the end for one of
+    them reads nothing there that depends on the padding.
+    """
+    frames = host.base_model(**inputs).last_hidden_state
+    mask = inputs.get("attention_mask")
+    if mask is None:
+        return frames
+    heard = host.base_model._get_feature_vector_attention_mask(frames.shape[1], mask)
+    return frames * heard.unsqueeze(-1).to(frames.dtype)

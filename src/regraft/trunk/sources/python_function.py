@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -20,7 +21,15 @@ from regraft.trunk.trunk import Trunk
 
 
 def load(reference: Reference, wanted: Wanted) -> Trunk:
-    return _make(reference.name, wanted.pretrained, {"library": "module", "function": reference.name, "arguments": reference.settings})
+    """What the function returns; it is told ``pretrained`` and ``input_size`` where it asks for them. An image trunk whose function does
+    not ask is shown images of that size all the same."""
+    arguments = dict(reference.settings)
+    if wanted.input_size and "input_size" in inspect.signature(_find(reference.name)).parameters:
+        arguments["input_size"] = wanted.input_size
+    trunk = _make(reference.name, wanted.pretrained, {"library": "module", "function": reference.name, "arguments": arguments})
+    if wanted.input_size and trunk.input.kind == "image":
+        trunk.input = replace(trunk.input, size=(wanted.input_size, wanted.input_size))
+    return trunk
 
 
 def rebuild(source: dict[str, Any], assets: dict[str, bytes], facts: dict[str, Any]) -> Trunk:
