@@ -7,12 +7,14 @@ import threading
 
 import pytest
 import torch
-from cache_hosts import CLASSES, FAMILIES, Host, LateSkip, build, explicit
+from cache_hosts import CLASSES, FAMILIES, Host, LateSkip, PoolingHead, build, explicit
 from torch import Tensor, nn
 
 from regraft.cache.boundary import Boundary, capture_many
 from regraft.cache.placeholder import NotReproduced, Placeholder
 from regraft.errors import PlanError
+from regraft.trunk.network import Network
+from regraft.trunk.trunk import Trunk
 
 SHAPES = ((2, 9), (3, 12), (5, 7), (1, 11))
 
@@ -318,3 +320,27 @@ def test_another_thread_meets_the_live_model() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def timm_host(name: str, **sizes: int) -> nn.Module:
+    import timm
+
+    return timm.create_model(name, num_classes=0, **sizes)
+
+
+REGISTERED = {
+    name: lambda name=name: build(name).network.host for name in FAMILIES if not name.startswith(("explicit", "timm", "torchvision_vit"))
+} | {
+    "timm_resnet": lambda: timm_host("resnet10t"),
+    "timm_vit": lambda: timm_host("vit_tiny_patch16_224", img_size=16, patch_size=8, depth=2),
+}
+
+
+@pytest.mark.parametrize("name", REGISTERED)
+def test_every_registered_family_can_be_cached_at_every_boundary(name: str) -> None:
+    """The stages here are those that the family file gives."""
+    trunk = Trunk.of(REGISTERED[name]())
+    network = Network(trunk, PoolingHead(trunk.width, "none" if trunk.pooling == "none" else "first"))
+    found = [Boundary(network, index).examine(build(name).inputs(3, 12)) for index in range(1, len(trunk.stages) + 1)]
+    assert len(found) >= 3
+    assert [str(equality) for equality in found if not equality.holds] == []

@@ -233,7 +233,7 @@ def start(folder: Path, pause: float) -> subprocess.Popen[str]:
 
 
 def test_two_processes_fill_one_key_at_once(tmp_path: Path) -> None:
-    sums = {process.communicate(timeout=120)[0].splitlines()[-1] for process in [start(tmp_path, 0.03), start(tmp_path, 0.03)]}
+    sums = {process.communicate(timeout=280)[0].splitlines()[-1] for process in [start(tmp_path, 0.03), start(tmp_path, 0.03)]}
     assert len(sums) == 1
     assert [path.name for path in tmp_path.iterdir()] == [KEY]
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
 
 from regraft.digest import of_bytes, of_digests, of_json
 from regraft.trunk.network import Network
+from regraft.trunk.tensors import stage_digest
 
 SCHEMA = 1
 
@@ -63,10 +63,5 @@ def prefix_digest(network: Network, index: int) -> str:
         digests.append(of_bytes(config.to_json_string().encode()))
     for at in range(index):
         digests.append(of_bytes("\n".join(repr(module) for module in network.stage_modules(at)).encode()))
-        digests.extend(_digest_of(name, tensor) for name, tensor in (*network.stage_parameters(at), *network.stage_buffers(at)))
+        digests.append(stage_digest(network, at))
     return of_digests(digests)
-
-
-def _digest_of(name: str, tensor: Tensor) -> str:
-    plain = tensor.detach().cpu().contiguous()
-    return of_bytes(f"{name} {plain.dtype} {tuple(plain.shape)}".encode(), plain.view(-1).view(torch.uint8).numpy().data)
