@@ -1,6 +1,6 @@
 """Pretrain the bundled vision trunk: timm's resnet10t on Tiny ImageNet, with a plain PyTorch loop.
 
-Progressive resizing keeps it within a morning on two cores: most epochs run at 32 and 48 pixels, the last ones at the full 64.
+Progressive resizing keeps it within hours on two cores: most epochs run at 32 and 48 pixels, the last ones at the full 64.
 Random resized crops, flips and brightness are drawn per image with one ``grid_sample`` per batch, so no worker is needed.
 A killed run goes on from its last finished epoch.
 

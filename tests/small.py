@@ -6,6 +6,8 @@ import csv
 from importlib.resources import files
 from pathlib import Path
 
+import pytest
+
 WORDS = 400
 
 
@@ -43,3 +45,13 @@ def write_tickets(path: Path, per_class: int = 20, classes: int = 3, skip: int =
         for label in labels:
             writer.writerows([row for row in tickets() if row[1] == label][skip : skip + per_class])
     return path
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"file:{model_folder(tmp_path_factory.mktemp('model'))}"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write_tickets(tmp_path / "tickets.csv")

@@ -130,8 +130,8 @@ def _settings(facts: Facts, outline: Outline, phases: Sequence[Phase], seed: int
         )
     between = priors.by_size(priors.WISE_FT, facts.num_examples) if _may_blend(phases, has_batch_norm and not few) else 1.0
     if between < 1:
-        reasons.append(f"wise_ft {between:g}: the result lies between the solved head on pretrained features and the tuned network, "
-                       "which with few examples is better than either (Wortsman et al. 2021)")  # fmt: skip
+        reasons.append(f"wise_ft {between:g}: the result lies midway between where tuning began and where it ended (Wortsman et al. 2021), "
+                       "a starting point for few examples, not measured on this data")  # fmt: skip
     settings = Settings(
         epochs=epochs, lr=lr, batch_size=batch_size, label_smoothing=smoothing, augment=augment, refit=refit, seed=seed,
         batch_norm="frozen" if has_batch_norm and few else "train", wise_ft=between,

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from regraft.cache.store import Cache
 
 RESTRAINT = 100.0
-"""A head that is tuned further is held back: one that fits every example already leaves the trunk no gradient to learn from. On
-banking77 with 20 examples a class, tuning from the best head alone gained nothing (0.882), from a held-back one half a point (0.887)."""
+"""A head that is tuned further is held back: one that fits every example already should leave the trunk little gradient to learn from.
+The strength is a guess from few trials, which differ in more than this (benchmarks/RESULTS.md)."""
 
 
 def solve(run: Run, train: Encoded, cache: Cache | None) -> None:
