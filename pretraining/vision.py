@@ -2,9 +2,10 @@
 
 Progressive resizing keeps it within hours on two cores: most epochs run at 32 and 48 pixels, the last ones at the full 64.
 Random resized crops, flips and brightness are drawn per image with one ``grid_sample`` per batch, so no worker is needed.
-A killed run goes on from its last finished epoch.
+A killed run goes on from its last finished epoch; ``--start`` takes the weights of an earlier run and warms up anew.
 
-    python pretraining/vision.py DATA_FOLDER OUT_FOLDER --sizes 32x9,48x6,64x5
+    python pretraining/vision.py DATA_FOLDER OUT_FOLDER --sizes 32x9,48x7,64x5
+    python pretraining/vision.py DATA_FOLDER OUT_FOLDER_2 --sizes 64x7 --lr 0.1 --start OUT_FOLDER/vision.safetensors
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import pyarrow.parquet as parquet
 import timm
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -89,6 +90,8 @@ def train(args: argparse.Namespace) -> None:
     valid_images, valid_labels = read_images([args.data / "validation.parquet"])
     torch.manual_seed(args.seed)
     model = timm.create_model("resnet10t", num_classes=200).to(memory_format=torch.channels_last)
+    if args.start:
+        model.load_state_dict({name: v.float() if v.is_floating_point() else v for name, v in load_file(args.start).items()})
     optimizer = make_optimizer(model, args.lr)
     checkpoint, log, start = args.out / "checkpoint.pt", args.out / "log.jsonl", 0
     if checkpoint.exists():
@@ -130,6 +133,7 @@ if __name__ == "__main__":
     parser.add_argument("out", type=Path)
     parser.add_argument("--sizes", default="32x9,48x6,64x5", help="pixels x epochs, in order")
     parser.add_argument("--lr", type=float, default=0.2)
+    parser.add_argument("--start", type=Path, help="weights of an earlier run (its vision.safetensors)")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0)
     train(parser.parse_args())
