@@ -9,9 +9,7 @@ parse("freeze(below=blocks.3)+lora(rank=4)")
 
 from __future__ import annotations
 
-import ast
 import inspect
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from typing import Any, Concatenate, ParamSpec
 
 from regraft.errors import PlanError, suggest
 from regraft.plan.cell import TRAIN
+from regraft.plan.grammar import Term, terms, typed
 from regraft.plan.phase import Phase
 from regraft.trunk.outline import Outline
 
@@ -28,7 +27,6 @@ Phases = tuple[Phase, ...]
 Fill = Callable[[Outline, Phases], Phases]
 P = ParamSpec("P")
 REGISTRY: dict[str, Callable[..., Strategy]] = {}
-BARE_WORD = re.compile(r"[\w.:*-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ def strategy(function: Callable[Concatenate[Outline, Phases, P], Phases]) -> Cal
         missing = [k for k in known if k not in given and signature.parameters[k].default is inspect.Parameter.empty]
         if missing:
             raise PlanError(f"{function.__name__}()", f"{missing[0]} is not given", f"{function.__name__}({missing[0]}=...)")
-        text = f"{function.__name__}({', '.join(f'{k}={_typed(v)}' for k, v in given.items())})" if given else function.__name__
+        text = typed(function.__name__, given)
         fill: Callable[..., Phases] = function
         return Strategy(text, lambda outline, phases: fill(outline, phases, **given))
 
@@ -97,70 +95,15 @@ def _load_installed() -> None:
 
 def parse(text: str) -> Strategy:
     """``lora(rank=4, where=query)+discriminative_lr(decay=0.8)`` as a person types it."""
-    parts = [_parse_one(part) for part in _split(text)]
-    whole = parts[0]
-    for part in parts[1:]:
+    whole, *parts = [_built(term) for term in terms(text, what="strategy")]
+    for part in parts:
         whole = whole + part
     return whole
 
 
-def _split(text: str) -> list[str]:
-    """Split at ``+`` outside brackets."""
-    parts, depth = [""], 0
-    for letter in text:
-        depth += (letter == "(") - (letter == ")")
-        if letter == "+" and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return [part.strip() for part in parts]
-
-
-def _parse_one(text: str) -> Strategy:
-    name, _, rest = text.partition("(")
-    name = name.strip().replace("-", "_")
+def _built(term: Term) -> Strategy:
+    name = term.name.replace("-", "_")
     registry = known_strategies()
     if name not in registry:
         raise PlanError(f"strategy {name!r}", "no strategy of that name", suggest(name, registry))
-    args: list[Any] = []
-    kwargs: dict[str, Any] = {}
-    if rest and not rest.endswith(")"):
-        raise PlanError(f"strategy {text!r}", "a bracket is open", f"{text})")
-    for part in filter(None, (p.strip() for p in _arguments(rest[:-1]))):
-        key, equals, value = part.partition("=")
-        if equals:
-            kwargs[key.strip()] = _value(value.strip())
-        else:
-            args.append(_value(part))
-    return registry[name](*args, **kwargs)
-
-
-def _arguments(text: str) -> list[str]:
-    """Split at commas outside quotes and square brackets."""
-    parts, closing = [""], ""
-    for letter in text:
-        if closing:
-            closing = "" if letter == closing else closing
-        elif letter in "'\"[":
-            closing = {"[": "]"}.get(letter, letter)
-        if letter == "," and not closing:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return parts
-
-
-def _typed(value: Any) -> str:
-    """How a person types ``value``, so that ``parse`` reads the same again: a bare word where that is safe, else a literal."""
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(repr(item) for item in value)}]"
-    return value if isinstance(value, str) and BARE_WORD.fullmatch(value) and _value(value) == value else repr(value)
-
-
-def _value(text: str) -> Any:
-    """A Python literal, else the bare word itself (or a list of them), so that nobody has to quote inside a shell."""
-    text = text.strip()
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return [_value(part) for part in _arguments(text[1:-1])] if text[:1] == "[" and text[-1:] == "]" else text
+    return registry[name](*term.args, **term.kwargs)

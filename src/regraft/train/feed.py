@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from regraft.data.encode import Encoded, prepare
-from regraft.train.objectives import as_probabilities
+from regraft.train.task_loss import as_probabilities
 from regraft.trunk.network import Network
 
 Rows = NDArray[np.integer]

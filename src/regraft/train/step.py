@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from regraft.train.feed import Feed, Part
-from regraft.train.objectives import share_of_loss
 from regraft.train.run import Run
 from regraft.train.seeding import seed_of, seed_torch
+from regraft.train.task_loss import share_of_loss
 
 
 def gradients(run: Run, feed: Feed, parts: Sequence[Part], *, count: float) -> Tensor:
