@@ -83,10 +83,10 @@ def test_pretrained_weights_are_stored_once_for_all(store):
 
 def test_adding_the_same_base_again_changes_nothing_and_looks_at_nothing_where_the_digest_is_known(store):
     base = store.add_base({"reference": "r"}, model(), {})
-    before = {path: path.stat().st_mtime_ns for path in (Path(store.location) / "bases").iterdir()}
+    before = {path: path.stat().st_ino for path in (Path(store.location) / "bases").iterdir()}
     assert store.add_base({"reference": "r"}, model(), {}) == base
     assert store.add_base({"reference": "r"}, {"not": "looked at"}, {}, digest=base) == base  # type: ignore[dict-item]
-    assert {path: path.stat().st_mtime_ns for path in (Path(store.location) / "bases").iterdir()} == before
+    assert {path: path.stat().st_ino for path in (Path(store.location) / "bases").iterdir()} == before
 
 
 def test_an_unknown_base_is_refused(store):

@@ -12,7 +12,14 @@ def test_a_sound_store_has_nothing_to_sweep(store):
     base = store.add_base({"reference": "r"}, model(), {"config.json": b"{}"})
     tuned(store, 1.0, base=base)
     tuned(store, 2.0, parent="tickets")
-    assert store.gc(dry_run=False, grace_s=-1) == {"dry_run": False, "leftovers": [], "unreachable": [], "freed_bytes": 0}
+    kept = sum(path.stat().st_size for path in Path(store.location).rglob("*") if path.is_file())
+    assert store.gc(dry_run=False, grace_s=-1) == {
+        "dry_run": False,
+        "leftovers": [],
+        "unreachable": [],
+        "freed_bytes": 0,
+        "kept_bytes": kept,
+    }
     store.verify(store.get("tickets"))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 NAME = re.compile(r"\w[\w.\-]{0,98}")
 SHORTEST_PREFIX = 4
 SHOWN_SUGGESTIONS = 12
-DAMAGED: dict[str, Any] = {"name": "", "parent": None, "created": "", "strategy": "damaged", "metrics": {}, "stored_bytes": 0}
+DAMAGED: dict[str, Any] = {
+    "name": "",
+    "parent": None,
+    "parents": [],
+    "created": "",
+    "strategy": "damaged",
+    "metrics": {},
+    "stored_bytes": 0,
+}
 
 
 def check_name(name: str) -> None:
@@ -47,14 +55,20 @@ def resolve(store: Store, reference: str) -> Generation:
     return generation
 
 
-def ancestry(store: Store, generation: Generation) -> Iterator[Generation]:
-    """The generation, its parent, and so on; ends where an ancestor has been swept."""
-    held = set(store.digests())
-    while True:
+def ancestry(store: Store, *starts: Generation, seen: set[str] | None = None) -> Iterator[Generation]:
+    """The generations, their parents, theirs, and so on, nearest first, each once; a branch ends where an ancestor has been swept.
+
+    What is in ``seen`` is passed over with all that it stands on; what is yielded is added to it.
+    """
+    held, seen = set(store.digests()), set() if seen is None else seen
+    queue = deque(starts)
+    while queue:
+        generation = queue.popleft()
+        if generation.digest in seen:
+            continue
+        seen.add(generation.digest)
         yield generation
-        if generation.parent not in held:
-            return
-        generation = store.read("generations", generation.parent or "")
+        queue.extend(store.read("generations", parent) for parent in generation.parents if parent in held and parent not in seen)
 
 
 def log(store: Store) -> list[dict[str, Any]]:
@@ -77,6 +91,7 @@ def _row(generation: Generation) -> dict[str, Any]:
         "name": generation.name,
         "digest": generation.digest,
         "parent": generation.parent,
+        "parents": list(generation.parents),
         "created": generation.created,
         "strategy": strategy,
         "metrics": manifest.get("metrics") or {},

@@ -5,7 +5,7 @@ schema kind name created digest         no: what the store writes
 task model classes edits source         yes
 plan                                    yes, but for its reasons, warnings, cost and data
 data.fingerprint                        yes; the rest of ``data`` no (paths and dates differ between machines)
-parent base, every tensor's digest      yes
+parent parents base, tensors' digests   yes
 metrics cost environment and the rest   no: measured, so they may differ between two equal runs
 """
 
@@ -43,7 +43,13 @@ class Generation:
 
     @property
     def parent(self) -> str | None:
+        """What it was made from; of a merge, the first of its parents."""
         return self.manifest["parent"]
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """All that it was made from: none, one, or those of a merge."""
+        return tuple(self.manifest.get("parents") or ([self.parent] if self.parent else []))
 
     @property
     def base(self) -> str | None:
@@ -82,6 +88,8 @@ def digest_of(manifest: Mapping[str, Any], tensors: Mapping[str, str]) -> str:
     plan = {key: value for key, value in (manifest.get("plan") or {}).items() if key not in NOT_INTENT}
     fingerprint = (manifest.get("data") or {}).get("fingerprint")
     stable = {key: manifest.get(key) for key in STABLE}
+    if several := manifest.get("parents"):
+        stable["parents"] = list(several)
     return digest.of_json({"schema": SCHEMA, **stable, "plan": plan, "data": fingerprint, "tensors": dict(tensors)})
 
 

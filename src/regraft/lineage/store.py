@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -28,6 +28,7 @@ from regraft.lineage.files import Bytes, opened
 from regraft.lineage.journal import Entry, Journal
 from regraft.lineage.record import Generation
 from regraft.lineage.tensors import TensorData
+from regraft.lineage.verify import Verifier, damage, whole
 
 FOLDER = ".regraft"
 ENVIRONMENT = "REGRAFT_STORE"
@@ -61,19 +62,22 @@ class Store:
 
     def add(
         self, manifest: Mapping[str, Any], tensors: Mapping[str, TensorData], *,
-        assets: Mapping[str, bytes], name: str, parent: str | None = None,
+        assets: Mapping[str, bytes], name: str, parent: str | Sequence[str] | None = None,
     ) -> Generation:  # fmt: skip
-        """Store a generation and move ``name`` to it. ``parent``: any reference that ``get`` understands.
+        """Store a generation and move ``name`` to it. ``parent``: any reference that ``get`` understands; several of them for a merge.
 
         ``manifest["base"]`` may give the digest of ``add_base``. Only tensors are written that neither the base nor an ancestor (with its
         bases) holds. Equal plan, data, classes, parent and tensors give the digest of the generation that is there already, which is then
         left as it is and returned. Raises ``StorageError``; ``LineageError`` for an impossible name, parent or base.
         """
         query.check_name(name)
-        parent_digest = self.get(parent).digest if parent else None
+        parents = [self.get(one).digest for one in ([parent] if isinstance(parent, str) else parent or ())]
         if (base := manifest.get("base")) and not self.has_base(base):
             raise LineageError(f"base {base!r}", "the store holds no such base", "store the pretrained weights first: store.add_base(...)")
-        document = {**manifest, "kind": "generation", "name": name, "parent": parent_digest, "base": base}
+        document = {**manifest, "kind": "generation", "name": name, "parent": next(iter(parents), None), "base": base}
+        if len(parents) > 1:
+            document["parents"] = parents
+        self._renew(*(f"generations/{one}.json" for one in parents), *([f"bases/{base}.json"] if base else []))
         stored = self._put("generations", document, tensors, assets)
         self._names.point(name, stored["digest"], "add")
         return Generation(stored)
@@ -84,6 +88,7 @@ class Store:
         """Store pretrained weights once, for all generations to share; returns their digest. Storing them again changes nothing, and is free
         where the ``digest`` of the first time is given: then ``tensors`` is not even looked at."""
         if digest and self.has_base(digest):
+            self._renew(f"bases/{digest}.json")
             return digest
         document = {"name": manifest.get("reference", ""), **manifest, "kind": "base", "parent": None, "base": None}
         return self._put("bases", document, tensors, assets)["digest"]
@@ -155,15 +160,15 @@ class Store:
         return query.log(self)
 
     def lineage(self, reference: str) -> list[Generation]:
-        """The generation and its ancestors, nearest first."""
+        """The generation and its ancestors, nearest first; those of a merge along all of its parents."""
         return list(query.ancestry(self, self.get(reference)))
 
     def tensor_files(self, generation: Generation, verify: bool = True) -> dict[str, tuple[Path, str]]:
         """Tensor name -> (safetensors file, key in it). With ``verify`` every tensor is compared with its digest first: ``DamagedError``
         names those that differ."""
         table = self.table(generation)
-        if verify and (broken := self._broken_tensors(table)):
-            raise self._damage(generation, broken)
+        if verify and (broken := Verifier(self).tensors(table)):
+            raise damage(self.location, generation, [f"tensor {name}" for name in broken])
         paths = {row["holder"]: self._local(row["holder"]) for row in table.values()}
         return {name: (paths[row["holder"]], row["key"]) for name, row in table.items()}
 
@@ -174,28 +179,20 @@ class Store:
 
     def assets(self, generation: Generation) -> dict[str, bytes]:
         """Asset name -> content, compared with its digest."""
-        return {name: self._object(row["object"], row["digest"], name) for name, row in generation.manifest["assets"].items()}
+        return {name: self.object(row["object"], row["digest"], name) for name, row in generation.manifest["assets"].items()}
 
     def table(self, generation: Generation) -> Table:
         """Where each tensor of the generation lies, and its digest."""
         row = generation.manifest["tensors"]
-        return json.loads(self._object(row["object"], row["digest"], "the table of tensors"))
+        return json.loads(self.object(row["object"], row["digest"], "the table of tensors"))
 
     def verify(self, generation: Generation) -> None:
         """Recompute every digest: manifest, tensors, assets. Raises ``DamagedError`` that names everything damaged."""
-        folder = "bases" if generation.manifest["kind"] == "base" else "generations"
-        fresh = self.read(folder, generation.digest)
-        table = self.table(fresh)
-        broken = self._broken_tensors(table)
-        if record.digest_of(fresh.manifest, {name: row["digest"] for name, row in table.items()}) != fresh.digest:
-            broken.append("the manifest")
-        for name, row in fresh.manifest["assets"].items():
-            try:
-                self._object(row["object"], row["digest"], name)
-            except DamagedError:
-                broken.append(f"asset {name}")
-        if broken:
-            raise self._damage(fresh, broken)
+        Verifier(self).generation(generation)
+
+    def verify_lineage(self, reference: str) -> dict[str, int]:
+        """The same for a generation, all its ancestors and their bases; returns what was compared (``verify.whole``)."""
+        return whole(self, reference)
 
     def read(self, folder: str, digest: str) -> Generation:
         path = f"{folder}/{digest}.json"
@@ -231,6 +228,7 @@ class Store:
         name = record.digest_of(document, digests)
         path = f"{folder}/{name}.json"
         if self._is_sound(folder, name):
+            self._renew(path)
             return self.read(folder, name).manifest
         table, tensor_bytes = self._put_tensors(tensors, digests, self._held(document))
         table_row, table_bytes = self._put_object(hashes.canonical_json(table), ".json")
@@ -257,12 +255,12 @@ class Store:
 
     def _held(self, document: dict[str, Any]) -> dict[str, dict[str, Any]]:
         """Tensor digest -> the row of a table that says where an ancestor or base holds it, undamaged."""
-        parent, base = document["parent"], document["base"]
-        family = list(query.ancestry(self, self.get(parent))) if parent else []
+        base = document["base"]
+        family = list(query.ancestry(self, *(self.get(parent) for parent in Generation(document).parents)))
         bases = dict.fromkeys(b for b in (base, *(generation.base for generation in family)) if b and self.has_base(b))
         sources: Sequence[Generation] = [*(self.read("bases", b) for b in bases), *family]
         rows = [row for source in sources for row in self.table(source).values()]
-        broken = self._broken(rows)
+        broken = Verifier(self).broken(rows)
         return {row["digest"]: row for row in reversed(rows) if (row["holder"], row["key"]) not in broken}
 
     def _put_tensors(self, tensors: Mapping[str, TensorData], digests: Mapping[str, str], held: Mapping[str, Any]) -> tuple[Table, int]:
@@ -276,7 +274,7 @@ class Store:
         if fresh:
             expected = {key: digests[key] for key in fresh}
             holder = f"{tensor_files.file_digest(expected)}.safetensors"
-            if not self._reuse(holder) or self._damaged(holder, expected):
+            if not self._reuse(holder) or self._differs(holder, expected):
                 self.files.write(f"objects/{holder}", tensor_files.file_parts(fresh))
                 size = self.files.size(f"objects/{holder}")
         table: Table = {}
@@ -300,10 +298,16 @@ class Store:
         """Is the object there? If so it counts as new again, so that no ``gc`` takes it before the manifest is written."""
         if not self.files.exists(f"objects/{name}"):
             return False
-        self.files.touch(f"objects/{name}")
+        self._renew(f"objects/{name}")
         return True
 
-    def _object(self, name: str, digest: str, what: str) -> bytes:
+    def _renew(self, *paths: str) -> None:
+        """What somebody is about to rely on counts as new, and a ``gc`` in another process lets it stand."""
+        for path in paths:
+            self.files.touch(path)
+
+    def object(self, name: str, digest: str, what: str) -> bytes:
+        """The content of a file of ``objects/``, compared with its digest; ``what`` names it in the error."""
         try:
             data = self.files.read(f"objects/{name}")
         except FileNotFoundError:
@@ -313,6 +317,9 @@ class Store:
             raise DamagedError(f"read {what} (objects/{name})", found, "restore the store from a backup, or tune again, which mends it")
         return data
 
+    def _differs(self, holder: str, expected: Mapping[str, str]) -> bool:
+        return bool(tensor_files.damaged(self.files.local(f"objects/{holder}"), expected))
+
     def _local(self, holder: str) -> Path:
         try:
             return self.files.local(f"objects/{holder}")
@@ -320,31 +327,6 @@ class Store:
             raise DamagedError(
                 f"read objects/{holder}", "it is missing", "restore the store from a backup, or tune again, which mends it"
             ) from error
-
-    def _broken_tensors(self, table: Table) -> list[str]:
-        broken = self._broken(table.values())
-        return [f"tensor {name}" for name, row in table.items() if (row["holder"], row["key"]) in broken]
-
-    def _broken(self, rows: Iterable[dict[str, Any]]) -> set[tuple[str, str]]:
-        """(holder, key) of every tensor whose bytes are missing or not those of its digest."""
-        expected: dict[str, dict[str, str]] = {}
-        for row in rows:
-            expected.setdefault(row["holder"], {})[row["key"]] = row["digest"]
-        return {(holder, key) for holder, keys in expected.items() for key in self._damaged(holder, keys)}
-
-    def _damaged(self, holder: str, expected: Mapping[str, str]) -> list[str]:
-        try:
-            return tensor_files.damaged(self.files.local(f"objects/{holder}"), expected)
-        except FileNotFoundError:
-            return list(expected)
-
-    def _damage(self, generation: Generation, broken: list[str]) -> DamagedError:
-        shown = ", ".join(broken[:5]) + (f" and {len(broken) - 5} more" if len(broken) > 5 else "")
-        return DamagedError(
-            f"generation {generation} of {self.location}",
-            f"damaged: {shown}",
-            "restore the store from a backup, or tune again, which mends it",
-        )
 
     def _entry_at(self, name: str, digest: str) -> Entry | None:
         return next((entry for entry in reversed(self._names.history(name)) if entry.generation == digest), None)

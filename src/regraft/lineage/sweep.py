@@ -23,7 +23,8 @@ FOLDERS = ("generations", "bases", "objects")
 
 
 def sweep(store: Store, *, dry_run: bool, keep: int | None, grace_s: float) -> dict[str, Any]:
-    """Returns ``{"dry_run", "leftovers", "unreachable", "freed_bytes"}``: paths in the store, and their size together."""
+    """Returns ``{"dry_run", "leftovers", "unreachable", "freed_bytes", "kept_bytes"}``: paths in the store, their size together, and
+    that of what stays. Where a manifest that is needed is damaged nobody can tell what it needs: ``DamagedError``, and nothing goes."""
     before = time.time() - grace_s
     wanted = set(_reachable(store, keep, before))
     pairs = [(folder, file) for folder in FOLDERS for file in store.files.names(folder)]
@@ -40,29 +41,46 @@ def sweep(store: Store, *, dry_run: bool, keep: int | None, grace_s: float) -> d
         if folder in FOLDERS and not file.startswith(TEMPORARY) and f"{folder}/{file}" not in wanted
     ]
     leftovers, unreachable = ([path for path in paths if _is_older(store, path, before)] for paths in (leftovers, unreachable))
-    freed = sum(_size(store, path) for path in [*leftovers, *unreachable])
+    sizes = {path: _size(store, path) for path in [*leftovers, *unreachable]}
+    total = sum(_size(store, f"{folder}/{file}") for folder, file in pairs)
     if not dry_run:
-        for path in [*leftovers, *unreachable]:
-            store.files.remove(path)
-    return {"dry_run": dry_run, "leftovers": leftovers, "unreachable": unreachable, "freed_bytes": freed}
+        sizes = {path: size for path, size in sizes.items() if _removed(store, path, before)}
+    freed = sum(sizes.values())
+    return {
+        "dry_run": dry_run,
+        "leftovers": [path for path in leftovers if path in sizes],
+        "unreachable": [path for path in unreachable if path in sizes],
+        "freed_bytes": freed,
+        "kept_bytes": total - freed,
+    }
+
+
+def _removed(store: Store, path: str, before: float) -> bool:
+    """Remove it, unless a writer has just come to rely on it."""
+    if not _is_older(store, path, before):
+        return False
+    store.files.remove(path)
+    return True
 
 
 def _reachable(store: Store, keep: int | None, before: float) -> Iterator[str]:
     """Paths of every manifest and object that a name, a tag or a recent generation needs."""
     held = set(store.digests())
     seen: set[str] = set()
+    young = (
+        file for file in store.files.names("bases") if not file.startswith(TEMPORARY) and not _is_older(store, f"bases/{file}", before)
+    )
+    bases = {file.removesuffix(".json") for file in young}
     recent = [digest for digest in held if not _is_older(store, f"generations/{digest}.json", before)]
     for root in [*_roots(store, keep), *recent]:
         if root not in held or root in seen:
             continue
-        for generation in query.ancestry(store, store.read("generations", root)):
-            if generation.digest in seen:
-                break
-            seen.add(generation.digest)
+        for generation in query.ancestry(store, store.read("generations", root), seen=seen):
             yield from _needs(store, "generations", generation.digest)
-            if generation.base and generation.base not in seen:
-                seen.add(generation.base)
-                yield from _needs(store, "bases", generation.base)
+            if generation.base:
+                bases.add(generation.base)
+    for base in bases:
+        yield from _needs(store, "bases", base)
 
 
 def _needs(store: Store, folder: str, digest: str) -> Iterator[str]:

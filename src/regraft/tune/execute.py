@@ -59,12 +59,14 @@ class Execution:
         measured = {"valid": self._measure(network, "valid")} if "valid" in self.job.dataset.splits else {}
         if self.plan.settings.refit and "valid" in self.job.dataset.splits:
             both = concat(train, self.job.encoded("valid", margin=margin))
+            del network  # of the two, one at a time is enough in memory
             network, again = self._fit("refit", shortened(self.plan, history), both, None)
             history.edits, history.drift = again.edits, again.drift
             history.train_s += again.train_s
         if "test" in self.job.dataset.splits:
             measured["test"] = self._measure(network, "test")
         facts = self._facts(network, history, measured, time.perf_counter() - began)
+        record.base(self.store, self.job.trunk)  # free where it still is; a gc during a long run may have taken what nothing referred to yet
         made = record.write(self.store, self.job, self.plan, network, name=self.name, facts=facts, assets=self._assets(measured), base=base)
         for part in ("fit", "refit"):  # the generation stands: its checkpoints have nothing left to resume
             shutil.rmtree(self.folder / part, ignore_errors=True)
