@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from outlines import WORDS, outline, plan
 
-from regraft.plan.cost import Facts, forecast
+from regraft.plan.cost import STEP_S, Facts, forecast
 
 OVER = outline(5)
 FACTS = Facts(num_train=100, num_classes=3, gflops=1.0)
@@ -45,13 +45,38 @@ def test_phases_with_one_boundary_share_the_prefix():
 
 def test_longer_examples_cost_more():
     short, long = (forecast(plan("full", OVER), OVER, replace(FACTS, mean_length=length))["train_s"] for length in (10, 20))
-    assert long == pytest.approx(2 * short, rel=0.01)
+    steps_s = 100 / 32 * 5 * STEP_S
+    assert long - steps_s == pytest.approx(2 * (short - steps_s), rel=0.05)
 
 
-def test_time_is_operations_over_the_rate():
-    cost = forecast(plan("full", OVER, epochs=5), OVER, replace(FACTS, num_valid=10, start_s=2.0))
-    assert cost["train_s"] == pytest.approx(operations("full", epochs=5)[0] / 1e9)
-    assert cost["time_s"] == pytest.approx(2.0 + cost["train_s"] + 10 * 5 * (STEM + 4 * BLOCK + HEAD) / 1e9)
+def test_time_is_operations_over_the_rate_and_the_updates():
+    over = plan("full", OVER, epochs=5, batch_size=50)
+    cost = forecast(over, OVER, replace(FACTS, update_ns=1000.0))
+    updates = 5 * 2 * (cost["trainable_parameters"] * 1e-6 + STEP_S)
+    assert cost["train_s"] == pytest.approx(operations("full", epochs=5)[0] / 1e9 + updates)
+
+
+def test_around_training_lie_preflight_valid_and_test():
+    forward = STEM + 4 * BLOCK + HEAD
+    bare, valid, test, later = (
+        forecast(plan("full", OVER, epochs=5), OVER, replace(FACTS, **more))["time_s"]
+        for more in ({}, {"num_valid": 10}, {"num_test": 1000}, {"start_s": 2.0})
+    )
+    assert bare > forecast(plan("full", OVER, epochs=5), OVER, FACTS)["train_s"]
+    assert valid - bare == pytest.approx(10 * 5 * forward / 1e9)
+    assert test - bare == pytest.approx(1000 * (forward - HEAD) / 1e9)
+    assert later - bare == pytest.approx(2.0)
+
+
+def test_a_refit_trains_twice():
+    facts = replace(FACTS, num_valid=20)
+    once, twice = (forecast(plan("full", OVER, epochs=5, refit=refit), OVER, facts)["train_s"] for refit in (False, True))
+    assert twice == pytest.approx(2.2 * once)
+
+
+def test_memory_stands_on_what_the_process_holds():
+    bare, held = (forecast(plan("full", OVER), OVER, replace(FACTS, start_bytes=n))["peak_memory_bytes"] for n in (0, 10_000))
+    assert held - bare == 10_000
 
 
 def test_parameters_moving_and_stored():

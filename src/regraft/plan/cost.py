@@ -7,7 +7,8 @@ multiply-adds. With E epochs, n examples and a prefix of share p below the bound
     cached   n p + n E 3 (1 - p)        the prefix once, and no more where an earlier phase had the same boundary
     solved   n p                        a closed form: the prefix (here everything) once, and the solver's own products
 
-Time is operations over the rate that the machine showed; memory is weights, gradients, optimiser state and kept activations.
+Time is operations over the rate that the machine showed on this very trunk, and the updates of what moves, step by step; before each
+fit comes preflight, and a refit is a second fit. Memory is what the process holds already, weights, gradients, optimiser state and kept activations.
 """
 
 from __future__ import annotations
@@ -23,6 +24,13 @@ from regraft.trunk.outline import Outline
 
 FP32_BYTES = 4
 OPTIMIZER_STATES = {"adamw": 2, "sgd": 1}
+PREFLIGHT_STEPS = 6
+"""Steps that preflight takes in each phase that is trained by gradient, on a few examples each (train/preflight.py)."""
+PREFLIGHT_EXAMPLES = 4
+HASHED_BYTES_PER_S = 5e8
+"""SHA-256 on an ordinary core: preflight reads all weights twice in each phase, the lineage what it stores once."""
+STEP_S = 2e-3
+"""What a step costs beside its operations: batches, the loop. Measured: 1 to 2 ms."""
 SOLVER_PASSES = 100
 """Products of features and head that L-BFGS takes to its optimum, its folds of cross-validation included: the order of it."""
 
@@ -30,17 +38,20 @@ SOLVER_PASSES = 100
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """``mean_length``: tokens or samples of a mean example; 0 for images. ``gflops``: floating-point operations in 1e9 per second
-    that the machine showed in training. ``value_bytes``: of an activation in training; ``cache_value_bytes``: in the cache.
-    ``start_s``: seconds before the first step (loading, decoding)."""
+    that the machine shows on this trunk. ``update_ns``: nanoseconds that the update of one parameter takes. ``value_bytes``: of an activation in
+    training; ``cache_value_bytes``: in the cache. ``start_s``: seconds before the first step (loading, decoding); ``start_bytes``: memory held by then."""
 
     num_train: int
     num_valid: int = 0
+    num_test: int = 0
     num_classes: int = 2
     mean_length: float = 0.0
     gflops: float = 50.0
     value_bytes: int = 4
     cache_value_bytes: int = 4
+    update_ns: float = 0.0
     start_s: float = 0.0
+    start_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +63,16 @@ class PhaseCost:
     train_operations: float
     evaluation_operations: float
     live_operations: float
+    steps_s: float
+    preflight_s: float
     cache_bytes: int
     peak_memory_bytes: int
     trainable_parameters: int
     boundary: str
     cached: str
+
+    def train_s(self, gflops: float) -> float:
+        return self.train_operations / (gflops * 1e9) + self.steps_s
 
     def json(self, gflops: float) -> dict[str, Any]:
         return {
@@ -66,7 +82,7 @@ class PhaseCost:
             "cached": self.cached,
             "operations": self.train_operations,
             "operations_without_cache": self.live_operations,
-            "time_s": (self.train_operations + self.evaluation_operations) / (gflops * 1e9),
+            "time_s": self.train_s(gflops) + self.evaluation_operations / (gflops * 1e9),
             "cache_bytes": self.cache_bytes,
             "peak_memory_bytes": self.peak_memory_bytes,
             "trainable_parameters": self.trainable_parameters,
@@ -81,19 +97,30 @@ def forecast(plan: Plan, outline: Outline, facts: Facts) -> dict[str, Any]:
         costs.append(_phase(plan, phase, outline, facts, frozenset(filled)))
         if is_cached(plan, phase):
             filled.add(phase.boundary)
-    rate = facts.gflops * 1e9
-    train_s = sum(cost.train_operations for cost in costs) / rate
     ever = _ever_moving(plan, outline, facts)
+    train_s, around_s = _seconds(plan, costs, facts)
+    stored_s = ever * FP32_BYTES / HASHED_BYTES_PER_S
+    tested_s = facts.num_test * 2.0 * _length_scale(outline, facts) * sum(stage.macs for stage in outline.stages) / (facts.gflops * 1e9)
     return {
-        "time_s": facts.start_s + train_s + sum(cost.evaluation_operations for cost in costs) / rate,
+        "time_s": facts.start_s + train_s + around_s + tested_s + stored_s,
         "train_s": train_s,
-        "peak_memory_bytes": max((cost.peak_memory_bytes for cost in costs), default=0),
+        "peak_memory_bytes": facts.start_bytes + max((cost.peak_memory_bytes for cost in costs), default=0),
         "parameters": outline.parameters + head_parameters(outline, facts.num_classes) + _added(plan, outline),
         "trainable_parameters": ever,
         "stored_bytes": ever * FP32_BYTES,
         "cache": {"bytes": sum(cost.cache_bytes for cost in costs), "boundaries": [cost.cached for cost in costs]},
         "phases": [cost.json(facts.gflops) for cost in costs],
     }
+
+
+def _seconds(plan: Plan, costs: list[PhaseCost], facts: Facts) -> tuple[float, float]:
+    """Seconds of training, and of preflight and valid around it. A refit is one more fit on both splits, with no valid left to measure."""
+    once = sum(cost.train_s(facts.gflops) for cost in costs)
+    preflight = sum(cost.preflight_s for cost in costs)
+    around = preflight + sum(cost.evaluation_operations for cost in costs) / (facts.gflops * 1e9)
+    if not (plan.settings.refit and facts.num_valid and facts.num_train):
+        return once, around
+    return once * (2 + facts.num_valid / facts.num_train), around + preflight
 
 
 def _phase(plan: Plan, phase: Phase, outline: Outline, facts: Facts, filled: frozenset[int]) -> PhaseCost:
@@ -104,18 +131,28 @@ def _phase(plan: Plan, phase: Phase, outline: Outline, facts: Facts, filled: fro
     prefix = below * (views if cached else epochs or 1.0) * (phase.boundary not in filled or not cached)
     suffix = SOLVER_PASSES * 3 * 2.0 * outline.width * facts.num_classes if solved else epochs * 3 * above
     evaluations = epochs or 1.0
+    moving = sum(moving_in_phase(phase, outline, facts.num_classes))
+    update_s = moving * facts.update_ns * 1e-9 + STEP_S
     return PhaseCost(
         name=phase.name,
         epochs=epochs,
         train_operations=facts.num_train * (prefix + suffix),
         evaluation_operations=facts.num_valid * (below * ((phase.boundary not in filled) if cached else evaluations) + above * evaluations),
         live_operations=facts.num_train * ((below * (epochs or 1.0)) + suffix),
+        steps_s=0.0 if solved else epochs * -(-facts.num_train // plan.settings.batch_size) * update_s,
+        preflight_s=0.0 if solved else _preflight_s(below + above, update_s, outline, facts),
         cache_bytes=_cache_bytes(phase, outline, facts, views) if cached and phase.boundary not in filled else 0,
         peak_memory_bytes=_memory(plan, phase, outline, facts),
-        trainable_parameters=sum(moving_in_phase(phase, outline, facts.num_classes)),
+        trainable_parameters=moving,
         boundary=boundary_name(plan, phase),
         cached=cached_below(plan, phase),
     )
+
+
+def _preflight_s(forward: float, update_s: float, outline: Outline, facts: Facts) -> float:
+    """``forward``: operations of one example's pass through everything; preflight knows no cache."""
+    steps = PREFLIGHT_STEPS * (PREFLIGHT_EXAMPLES * 3 * forward / (facts.gflops * 1e9) + update_s)
+    return steps + 2 * outline.parameters * FP32_BYTES / HASHED_BYTES_PER_S
 
 
 def _length_scale(outline: Outline, facts: Facts) -> float:
@@ -140,8 +177,9 @@ def _cache_bytes(phase: Phase, outline: Outline, facts: Facts, views: int) -> in
 
 
 def _memory(plan: Plan, phase: Phase, outline: Outline, facts: Facts) -> int:
-    """Peak bytes: weights; gradient and optimiser state of what moves; activations that the backward pass keeps, or, where all
-    is frozen, the largest pair of stage values of a forward pass; the average of the weights where one is kept."""
+    """Peak bytes beyond those held before: the network's weights; gradient and optimiser state of what moves; activations that the
+    backward pass keeps, or, where all is frozen, the largest pair of stage values of a forward pass; the average of the weights where one is kept.
+    Preflight needs no activations to speak of, but holds the weights that it will put back, and the state that it reads back, beside the present one."""
     moving = sum(moving_in_phase(phase, outline, facts.num_classes))
     states = 0 if phase.solver == "closed_form" else 1 + OPTIMIZER_STATES[plan.settings.optimizer]
     weights = outline.parameters + head_parameters(outline, facts.num_classes) + sum(_added_in(phase, outline))
@@ -149,7 +187,9 @@ def _memory(plan: Plan, phase: Phase, outline: Outline, facts: Facts) -> int:
     scale = _length_scale(outline, facts) * facts.value_bytes / FP32_BYTES
     kept = sum(stage.activation_bytes for stage in outline.stages[phase.boundary :])
     passing = 2 * max((stage.entry_bytes for stage in outline.stages), default=0)
-    return int((weights + states * moving + average) * FP32_BYTES + plan.settings.batch_size * scale * max(kept, passing))
+    in_training = average * FP32_BYTES + plan.settings.batch_size * scale * max(kept, passing)
+    in_preflight = (1 + states) * moving * FP32_BYTES if states else 0
+    return int((weights + states * moving) * FP32_BYTES + max(in_training, in_preflight))
 
 
 def _added_in(phase: Phase, outline: Outline) -> tuple[int, ...]:

@@ -11,8 +11,9 @@ Each phase is tried on the model as it came, and the model is afterwards as it c
 
 from __future__ import annotations
 
-import io
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -99,12 +100,13 @@ class _Trial:
                 raise self._error(index, f"it did not move in two steps at rate {self._lr * cell.lr_scale:g}", "a higher --lr")
 
     def save_and_resume(self) -> None:
-        run, file = self.run, io.BytesIO()
-        torch.save(run.state(), file)
-        logits = self._logits()
-        ahead = self._two_steps()
-        file.seek(0)
-        run.load(torch.load(file, weights_only=True))
+        run = self.run
+        with tempfile.TemporaryDirectory() as folder:  # on disk, not in memory: the state is three times the weights
+            file = Path(folder) / "state.pt"
+            torch.save(run.state(), file)
+            logits = self._logits()
+            ahead = self._two_steps()
+            run.load(torch.load(file, weights_only=True, mmap=True))
         again = self._logits()
         if not _is_same(logits, again):
             raise self._error(None, f"saved and loaded, its logits differ by {_difference(logits, again):.2g}",

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 SIDE = 768  # of the square matrices that are multiplied: the order of a transformer's layers
 LEAST_S = 0.04  # a rate is the best of products timed for so long
+UPDATED = 4 << 20  # parameters that the timed update moves
 WORTH_IT = 1.2  # a lower precision is taken where it is at least so much faster
 
 
@@ -26,7 +27,7 @@ WORTH_IT = 1.2  # a lower precision is taken where it is at least so much faster
 class Machine:
     """``device``: "cpu", "cuda" or "mps". ``memory_bytes``: of the device. ``precision``: the fastest that trains without loss
     scaling. Rates are 1e9 floating-point operations per second of a matrix product; 0 where a precision is not known there.
-    ``channels_last``: are convolutions faster in that layout?"""
+    ``channels_last``: are convolutions faster in that layout? ``update_ns``: nanoseconds that one parameter's update takes."""
 
     device: Literal["cpu", "cuda", "mps"]
     num_threads: int
@@ -35,6 +36,7 @@ class Machine:
     fp32_gflops: float
     bf16_gflops: float
     channels_last: bool
+    update_ns: float
 
     @property
     def gflops(self) -> float:
@@ -46,6 +48,7 @@ class Machine:
 def measure() -> Machine:
     """Time the best device here; the second call costs nothing."""
     device: Literal["cpu", "cuda", "mps"] = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    update_ns = _update_ns(device)
     with torch.inference_mode(), torch.random.fork_rng():
         fp32, bf16 = _matmul_gflops(device, torch.float32), _matmul_gflops(device, torch.bfloat16)
         precision: Literal["fp32", "bf16"] = "bf16" if bf16 > WORTH_IT * fp32 else "fp32"
@@ -58,6 +61,7 @@ def measure() -> Machine:
         fp32_gflops=round(fp32, 1),
         bf16_gflops=round(bf16, 1),
         channels_last=channels_last,
+        update_ns=update_ns,
     )
 
 
@@ -100,6 +104,20 @@ def _is_channels_last_faster(device: str, dtype: torch.dtype) -> bool:
     plain = _best_s(lambda: layer(pixels), device)
     layer, pixels = layer.to(memory_format=torch.channels_last), pixels.contiguous(memory_format=torch.channels_last)
     return _best_s(lambda: layer(pixels), device) < plain
+
+
+def _update_ns(device: str) -> float:
+    """Clipping and fused AdamW, on more parameters than a processor's cache holds."""
+    parameter = nn.Parameter(torch.zeros(UPDATED, device=device))
+    parameter.grad = torch.zeros_like(parameter)
+    optimizer = torch.optim.AdamW([parameter], lr=0.0, fused=device != "mps")
+
+    def work() -> Tensor:
+        norm = nn.utils.clip_grad_norm_([parameter], 1.0)
+        optimizer.step()
+        return norm
+
+    return _best_s(work, device) / UPDATED * 1e9
 
 
 def _best_s(work: Callable[[], Tensor], device: str) -> float:

@@ -66,7 +66,9 @@ class Execution:
         if "test" in self.job.dataset.splits:
             measured["test"] = self._measure(network, "test")
         facts = self._facts(network, history, measured, time.perf_counter() - began)
-        record.base(self.store, self.job.trunk)  # free where it still is; a gc during a long run may have taken what nothing referred to yet
+        record.base(
+            self.store, self.job.trunk
+        )  # free where it still is; a gc during a long run may have taken what nothing referred to yet
         made = record.write(self.store, self.job, self.plan, network, name=self.name, facts=facts, assets=self._assets(measured), base=base)
         for part in ("fit", "refit"):  # the generation stands: its checkpoints have nothing left to resume
             shutil.rmtree(self.folder / part, ignore_errors=True)

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from regraft import tasks
 from regraft.data import Dataset, Split, load
-from regraft.data.encode import Encoded, encode
+from regraft.data.encode import Encoded, encode, prepare
 from regraft.errors import RequestError
 from regraft.surgery import heads
 from regraft.tasks import Task
 from regraft.trunk import load as models
+from regraft.trunk import pace
 from regraft.trunk.measure import measure
 from regraft.trunk.network import Network
 from regraft.trunk.outline import Outline
 from regraft.trunk.trunk import Trunk
 from regraft.tune.request import Request
 
+TIMED = 32
+"""Examples that a pass is timed on, at most."""
 Work = Callable[[str, int, int], None]
 """Called as (what is being done, how many are done, how many there are)."""
 
@@ -48,6 +53,14 @@ class Job:
     @property
     def num_classes(self) -> int:
         return len(self.dataset.classes)
+
+    @cached_property
+    def gflops(self) -> float:
+        """1e9 operations a second that this machine reaches on this trunk, over the first training examples."""
+        train = self.encoded("train")
+        rows = np.arange(min(TIMED, len(train)))
+        length = 0.0 if train.lengths is None else float(train.lengths[rows].max())
+        return pace.gflops(self.trunk, prepare(train.batch(rows), self.trunk.input), self.outline, mean_length=length)
 
     def encoded(self, split: str, *, margin: float = 1.0) -> Encoded:
         """A split in the form that the model takes, made once. ``margin`` > 1 leaves room around images for random crops."""
