@@ -104,3 +104,9 @@ def test_every_reason_is_one_line_and_the_seed_is_kept():
     assert advice.settings.seed == 7
     assert all(reason and "\n" not in reason for reason in advice.reasons)
     assert any(reason.startswith("lr 0.0002: ") for reason in advice.reasons)
+
+
+def test_a_head_that_is_solved_gets_no_advice_about_steps():
+    advice = choose(text(1540, 77), transformer(), strategy=parse("linear_probe"))
+    assert advice.settings.augment == () and advice.settings.label_smoothing == 0.0
+    assert not any(reason.startswith("lr ") or "epochs" in reason.split(":")[0] for reason in advice.reasons)

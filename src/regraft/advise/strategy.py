@@ -106,6 +106,10 @@ def _epochs(facts: Facts, phases: Sequence[Phase]) -> float:
 
 def _settings(facts: Facts, outline: Outline, phases: Sequence[Phase], seed: int) -> tuple[Settings, list[str]]:
     """Settings for a grid that stands, and a sentence for each that is not simply the default."""
+    if all(phase.solver == "closed_form" for phase in phases):
+        return Settings(seed=seed, refit=_worth_a_refit(facts)), _refit_reason(
+            facts
+        )  # no step is taken: no rate, epoch or augmentation to speak of
     lr, lr_reason = rate(outline, phases)
     epochs, batch_size = _epochs(facts, phases), priors.by_size(priors.BATCH_SIZES, facts.num_examples)
     steps = round(epochs * facts.num_examples / batch_size)
@@ -123,20 +127,26 @@ def _settings(facts: Facts, outline: Outline, phases: Sequence[Phase], seed: int
     augment = priors.AUGMENTATION["image" if facts.kind == "image" else "text"]
     if augment:
         reasons.append(f"augmentation {', '.join(name for name, _ in augment)}: what shifts or mirrors an image leaves its class as it is")
-    refit = not facts.has_valid and facts.num_examples <= priors.REFIT_UP_TO
-    if refit:
-        reasons.append(
-            "refit: the examples set aside as valid are few and worth learning from, so training is repeated with them once the number of epochs is known"
-        )
+    reasons += _refit_reason(facts)
     between = priors.by_size(priors.WISE_FT, facts.num_examples) if _may_blend(phases, has_batch_norm and not few) else 1.0
     if between < 1:
         reasons.append(f"wise_ft {between:g}: the result lies midway between where tuning began and where it ended (Wortsman et al. 2021), "
                        "a starting point for few examples, not measured on this data")  # fmt: skip
     settings = Settings(
-        epochs=epochs, lr=lr, batch_size=batch_size, label_smoothing=smoothing, augment=augment, refit=refit, seed=seed,
+        epochs=epochs, lr=lr, batch_size=batch_size, label_smoothing=smoothing, augment=augment, refit=_worth_a_refit(facts), seed=seed,
         batch_norm="frozen" if has_batch_norm and few else "train", wise_ft=between,
     )  # fmt: skip
     return settings, reasons
+
+
+def _worth_a_refit(facts: Facts) -> bool:
+    return not facts.has_valid and facts.num_examples <= priors.REFIT_UP_TO
+
+
+def _refit_reason(facts: Facts) -> list[str]:
+    return [
+        "refit: the examples set aside as valid are few and worth learning from, so training is repeated with them once the number of epochs is known"
+    ] * _worth_a_refit(facts)
 
 
 def _may_blend(phases: Sequence[Phase], learns_statistics: bool) -> bool:
