@@ -89,10 +89,12 @@ for turn in range(6):
 """
 
 
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+
+
 def test_two_writers_at_once_lose_nothing(store):
-    tests = Path(__file__).resolve().parents[1]
-    environment = {**os.environ, "PYTHONPATH": str(tests)}
-    writers = [subprocess.Popen([sys.executable, "-c", WRITER, store.location, str(n)], env=environment) for n in (1, 2)]
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, store.location, str(n)], env=environment()) for n in (1, 2)]
     assert [writer.wait(60) for writer in writers] == [0, 0]
     assert set(store.names()) == {"same", "own1", "own2"}
     assert len(store.digests()) == 18

@@ -23,6 +23,9 @@ VERBS = {
     "show": "regraft.cli.show",
     "tag": "regraft.cli.tag",
     "rollback": "regraft.cli.rollback",
+    "gc": "regraft.cli.gc",
+    "export": "regraft.cli.export",
+    "import": "regraft.cli.import_bundle",
     "report": "regraft.cli.report",
 }
 

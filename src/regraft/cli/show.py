@@ -12,7 +12,9 @@ from regraft.cli.console import bytes_text, emit_json, say, seconds_text, table
 
 def run(
     name: options.Name,
-    verify: Annotated[bool, typer.Option("--verify", help="recompute every recorded digest")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="recompute every recorded digest, its ancestors' and the pretrained weights' too")
+    ] = False,
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
@@ -21,9 +23,9 @@ def run(
 
     lineage = Store.locate(store)
     generation = lineage.get(name)
-    if verify:
-        lineage.verify(generation)
     document = {**generation.manifest, "digest": generation.digest, "name": generation.name, "verified": verify}
+    if verify:
+        document["checked"] = lineage.verify_lineage(generation.digest)
     document.pop("tensors", None)
     emit_json(document) if json else say(text(document))
 
@@ -33,10 +35,11 @@ def text(document: dict[str, Any]) -> str:
     from regraft.plan.plan import Plan
 
     cost = document.get("cost", {})
+    parents = ", ".join(parent[:12] for parent in document.get("parents") or [document.get("parent") or ""])
     lines = [
-        f"{document['name']}  {document['digest'][:12]}" + ("  verified" if document["verified"] else ""),
+        f"{document['name']}  {document['digest'][:12]}" + (f"  {verified(document['checked'])}" if document["verified"] else ""),
         f"made {document['created'][:16].replace('T', ' ')} from {document['model']}"
-        + (f", parent {document['parent'][:12]}" if document.get("parent") else ""),
+        + (f", parent{'s' if ',' in parents else ''} {parents}" if parents else ""),
         f"{document['task']}, {len(document['classes'])} classes, data {document['data']['fingerprint'][:12]} ({document['data']['reference']})",
         "",
         grid(Plan.from_json(document["plan"])),
@@ -49,6 +52,13 @@ def text(document: dict[str, Any]) -> str:
         f"trained {cost.get('trainable_parameters', 0):,} of {cost.get('parameters', 0):,} parameters, stored {bytes_text(document['stored_bytes'])}",
     ]
     return "\n".join(lines)
+
+
+def verified(checked: dict[str, int]) -> str:
+    return (
+        f"verified: {checked['generations']} generations, {checked['bases']} pretrained, {checked['tensors']:,} stored tensors, "
+        f"{checked['assets']} files, {bytes_text(checked['bytes'])}"
+    )
 
 
 def metrics_table(metrics: dict[str, dict[str, dict[str, float]]]) -> str:

@@ -17,6 +17,8 @@ from typing import Protocol
 from regraft.errors import StorageError
 
 TEMPORARY = ".tmp-"
+UNPACKING = ".import-"
+"""How the folders in ``runs/`` begin in which bundles are unpacked; no run may be called so."""
 Bytes = bytes | bytearray | memoryview
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

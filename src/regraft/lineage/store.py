@@ -15,14 +15,14 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from regraft import digest as hashes
 from regraft.errors import DamagedError, LineageError
-from regraft.lineage import query, record, sweep
+from regraft.lineage import bundle, query, record, sweep
 from regraft.lineage import tensors as tensor_files
 from regraft.lineage.files import Bytes, opened
 from regraft.lineage.journal import Entry, Journal
@@ -123,6 +123,16 @@ class Store:
         self._names.return_to(name, entry)
         return generation
 
+    def export(self, reference: str, to: Path) -> dict[str, Any]:
+        """Write a generation with its ancestors as a bundle, one file or a folder (``bundle.write``)."""
+        return bundle.write(self, reference, to)
+
+    def take(self, source: Path, name: str | None = None) -> Generation:
+        """Take in the generation of a bundle, verified first, and move ``name`` to it (``bundle.read``)."""
+        generation, wanted = bundle.read(self, source, name)
+        self._names.point(wanted, generation.digest, "import")
+        return generation
+
     # ---- reading
 
     def get(self, reference: str) -> Generation:
@@ -212,9 +222,11 @@ class Store:
     def cache_folder(self) -> Path:
         return self.files.folder("cache")
 
-    def gc(self, *, dry_run: bool = True, keep: int | None = None, grace_s: float = sweep.GRACE_S) -> dict[str, Any]:
-        """What nothing needs any more (``sweep.py``); removed unless ``dry_run``."""
-        return sweep.sweep(self, dry_run=dry_run, keep=keep, grace_s=grace_s)
+    def gc(
+        self, *, dry_run: bool = True, keep: int | None = None, forget: Collection[str] = (), grace_s: float = sweep.GRACE_S
+    ) -> dict[str, Any]:
+        """What nothing needs any more (``sweep.py``), once the names in ``forget`` are gone; removed unless ``dry_run``."""
+        return sweep.sweep(self, dry_run=dry_run, keep=keep, grace_s=grace_s, forget=forget)
 
     # ---- inside
 

@@ -8,12 +8,12 @@ that a sweep which is killed leaves nothing half there.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from regraft.lineage import query
-from regraft.lineage.files import TEMPORARY
+from regraft.lineage.files import TEMPORARY, UNPACKING
 
 if TYPE_CHECKING:
     from regraft.lineage.store import Store
@@ -22,11 +22,13 @@ GRACE_S = 3600.0
 FOLDERS = ("generations", "bases", "objects")
 
 
-def sweep(store: Store, *, dry_run: bool, keep: int | None, grace_s: float) -> dict[str, Any]:
+def sweep(store: Store, *, dry_run: bool, keep: int | None, grace_s: float, forget: Collection[str] = ()) -> dict[str, Any]:
     """Returns ``{"dry_run", "leftovers", "unreachable", "freed_bytes", "kept_bytes"}``: paths in the store, their size together, and
-    that of what stays. Where a manifest that is needed is damaged nobody can tell what it needs: ``DamagedError``, and nothing goes."""
+    that of what stays. ``forget``: names to remove first. Where a manifest that is needed is damaged nobody can tell what it needs: ``DamagedError``, and nothing goes."""
     before = time.time() - grace_s
-    wanted = set(_reachable(store, keep, before))
+    for name in forget:
+        query.require(name, store.names(), "name")
+    wanted = set(_reachable(store, list(_roots(store, keep, forget)), before))
     pairs = [(folder, file) for folder in FOLDERS for file in store.files.names(folder)]
     pairs += [
         (f"{kind}/{name}", file)
@@ -35,6 +37,7 @@ def sweep(store: Store, *, dry_run: bool, keep: int | None, grace_s: float) -> d
         for file in store.files.names(f"{kind}/{name}")
     ]
     leftovers = [f"{folder}/{file}" for folder, file in pairs if file.startswith(TEMPORARY)]
+    leftovers += list(_unpacked(store))
     unreachable = [
         f"{folder}/{file}"
         for folder, file in pairs
@@ -42,8 +45,10 @@ def sweep(store: Store, *, dry_run: bool, keep: int | None, grace_s: float) -> d
     ]
     leftovers, unreachable = ([path for path in paths if _is_older(store, path, before)] for paths in (leftovers, unreachable))
     sizes = {path: _size(store, path) for path in [*leftovers, *unreachable]}
-    total = sum(_size(store, f"{folder}/{file}") for folder, file in pairs)
+    total = sum(_size(store, path) for path in {*leftovers, *(f"{folder}/{file}" for folder, file in pairs)})
     if not dry_run:
+        for name in forget:
+            store.forget(name)
         sizes = {path: size for path, size in sizes.items() if _removed(store, path, before)}
     freed = sum(sizes.values())
     return {
@@ -63,8 +68,8 @@ def _removed(store: Store, path: str, before: float) -> bool:
     return True
 
 
-def _reachable(store: Store, keep: int | None, before: float) -> Iterator[str]:
-    """Paths of every manifest and object that a name, a tag or a recent generation needs."""
+def _reachable(store: Store, roots: Sequence[str], before: float) -> Iterator[str]:
+    """Paths of every manifest and object that these generations or a recent one need."""
     held = set(store.digests())
     seen: set[str] = set()
     young = (
@@ -72,7 +77,7 @@ def _reachable(store: Store, keep: int | None, before: float) -> Iterator[str]:
     )
     bases = {file.removesuffix(".json") for file in young}
     recent = [digest for digest in held if not _is_older(store, f"generations/{digest}.json", before)]
-    for root in [*_roots(store, keep), *recent]:
+    for root in [*roots, *recent]:
         if root not in held or root in seen:
             continue
         for generation in query.ancestry(store, store.read("generations", root), seen=seen):
@@ -91,9 +96,17 @@ def _needs(store: Store, folder: str, digest: str) -> Iterator[str]:
     yield from {f"objects/{row['holder']}" for row in store.table(generation).values()}
 
 
-def _roots(store: Store, keep: int | None) -> Iterator[str]:
+def _unpacked(store: Store) -> Iterator[str]:
+    """What killed imports have unpacked."""
+    for run in store.files.names("runs"):
+        if run.startswith(UNPACKING):
+            yield from (f"runs/{run}/{file}" for file in store.files.names(f"runs/{run}") if file not in FOLDERS)
+            yield from (f"runs/{run}/{folder}/{file}" for folder in FOLDERS for file in store.files.names(f"runs/{run}/{folder}"))
+
+
+def _roots(store: Store, keep: int | None, forget: Collection[str]) -> Iterator[str]:
     yield from store.tags().values()
-    for name in store.names():
+    for name in store.names().keys() - set(forget):
         if keep is None:
             yield from (entry.generation for entry in store.history(name) if entry.generation)
         else:
