@@ -43,6 +43,7 @@ PUBLIC = {
     "top": "regraft.plan.strategies",
     "gradual_unfreezing": "regraft.plan.strategies",
     "discriminative_lr": "regraft.plan.strategies",
+    "statistics": "regraft.plan.strategies",
     "surgical": "regraft.plan.strategies",
     "bias_only": "regraft.plan.strategies",
     "norm_only": "regraft.plan.strategies",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from regraft.plan.cell import Cell
 from regraft.plan.phase import Phase
+from regraft.surgery.specs import Statistics
 from regraft.trunk.outline import Outline, StageOutline
 from regraft.trunk.select import select_modules
 
@@ -25,10 +26,20 @@ def head_parameters(outline: Outline, num_classes: int) -> int:
     return (outline.width + 1) * num_classes
 
 
+def moving_in_head(phase: Phase, outline: Outline, num_classes: int) -> int:
+    """Parameters of the head that stands in ``phase``, where it trains."""
+    cell = phase.cells[-1]
+    if not cell.trainable:
+        return 0
+    if isinstance(cell.edit, Statistics):
+        return cell.edit.head_parameters(outline.width, num_classes)
+    return head_parameters(outline, num_classes)
+
+
 def moving_in_phase(phase: Phase, outline: Outline, num_classes: int) -> tuple[int, ...]:
     """For every row of the grid, the head last, how many parameters move."""
     stages = (moving(cell, stage) for cell, stage in zip(phase.cells[:-1], outline.stages, strict=True))
-    return (*stages, head_parameters(outline, num_classes) if phase.cells[-1].trainable else 0)
+    return (*stages, moving_in_head(phase, outline, num_classes))
 
 
 def _edited_layers(cell: Cell, stage: StageOutline) -> tuple[tuple[str, int, int], ...]:

@@ -1,15 +1,19 @@
-"""A linear head solved to its optimum on pooled features: no epochs, no rate, no early stopping."""
+"""A head solved to its optimum on pooled features, linear or made of statistics: no epochs, no rate, no early stopping."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from regraft.cache.pooled import pooled_features
 from regraft.data.encode import Encoded
 from regraft.errors import PlanError
-from regraft.evaluate import linear
+from regraft.evaluate import linear, ridge
+from regraft.surgery.statistics import StatisticsHead
 from regraft.train.run import Run
 
 if TYPE_CHECKING:
@@ -20,12 +24,28 @@ RESTRAINT = 100.0
 The strength is a guess from few trials, which differ in more than this (benchmarks/RESULTS.md)."""
 
 
+def keys_of(digests: Sequence[str]) -> NDArray[np.uint64]:
+    """(n,) the first 8 bytes of each example's digest."""
+    return np.array([int(digest[:16], 16) for digest in digests], np.uint64)
+
+
+def sum_up(head: StatisticsHead, run: Run, train: Encoded, cache: Cache | None) -> None:
+    """Make a head of statistics from all of ``train``. Features are in fp32 on every machine: these sums are added to later."""
+    features = pooled_features(run.network, train, cache=cache)
+    sums = ridge.Sums.of(features, train.targets, keys_of(train.digests), lift=head.lifted, num_classes=head.linear.out_features,
+                         means=head.spec.how == "means")  # fmt: skip
+    found = ridge.solve(sums)
+    head.take(found.weights, found.strength)
+
+
 def solve(run: Run, train: Encoded, cache: Cache | None) -> None:
     """Write the best linear layer over all of ``train`` (a held-back one, where training goes on) into ``network.head.linear``.
 
     The features are computed once, or read where ``cache`` has them, in eval mode and without augmentation, in the run's precision.
     """
     head = run.network.head
+    if isinstance(head, StatisticsHead):
+        return sum_up(head, run, train, cache)
     layer = getattr(head, "linear", None)
     if not isinstance(layer, torch.nn.Linear) or not hasattr(head, "pool"):
         raise PlanError(f"solve phase {run.present.name!r} in closed form", f"the head is a {type(head).__name__}",
