@@ -11,10 +11,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from regraft.cli.__main__ import main
 
+SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 QUICK = ["--strategy", "top(n=1)", "--epochs", "1", "--lr", "1e-3", "--batch-size", "8"]
 
 
@@ -31,9 +33,18 @@ def regraft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         except SystemExit as leaving:
             code = leaving.code if isinstance(leaving.code, int) else 0
         out = capsys.readouterr()
+        if "--json" in words:
+            fits_its_schema(words[0], json.loads(out.out))
         return code, out.out, out.err
 
     return run
+
+
+def fits_its_schema(verb: str, document: dict[str, Any]) -> None:
+    """Every document that a verb prints is described in docs/schemas."""
+    described = SCHEMAS / f"{'error' if 'error' in document else verb}.json"
+    if described.exists():
+        jsonschema.validate(document, json.loads(described.read_text()))
 
 
 def parsed(answer: tuple[int, str, str]) -> dict[str, Any]:
@@ -143,3 +154,9 @@ def test_ctrl_c_saves_and_resume_ends_as_if_nothing_had_happened(data, model, tm
     whole = subprocess.run([*command, "--store", str(tmp_path / "b")], env=environment, capture_output=True, check=True)
     assert interrupted.returncode == 1 and b"--resume" in told
     assert json.loads(resumed.stdout)["digest"] == json.loads(whole.stdout)["digest"]
+
+
+def test_the_documents_of_the_design_are_described():
+    assert {path.stem for path in SCHEMAS.glob("*.json")} >= {"check", "plan", "tune", "evaluate", "predict", "log", "error"}
+    for path in SCHEMAS.glob("*.json"):
+        jsonschema.Draft202012Validator.check_schema(json.loads(path.read_text()))
