@@ -24,6 +24,9 @@ Target = Annotated[str | None, typer.Option("--target", help="column that holds 
 StrategyText = Annotated[
     str | None, typer.Option("--strategy", "-s", help="e.g. lp_ft, top(n=2), 'freeze(below=blocks.3)+lora(rank=8)' [default: chosen]")
 ]
+ObjectiveText = Annotated[
+    str | None, typer.Option("--objective", help="beside the task's loss, e.g. l2_sp, 'distill(teacher=NAME)+r_drop' [default: none]")
+]
 Epochs = Annotated[float | None, typer.Option("--epochs", help="passes over the training data [default: chosen]")]
 Lr = Annotated[str | None, typer.Option("--lr", help="learning rate, or 'find' for a range test [default: chosen]")]
 BatchSize = Annotated[int | None, typer.Option("--batch-size", help="examples per step [default: chosen]")]
@@ -39,6 +42,7 @@ REQUEST: dict[str, Any] = {
     "model": Model,
     "task": Task,
     "strategy": StrategyText,
+    "objective": ObjectiveText,
     "input": Input,
     "target": Target,
     "epochs": Epochs,

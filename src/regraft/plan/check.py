@@ -81,6 +81,17 @@ def closed_form_moves_the_head_alone(plan: Plan, outline: Outline) -> Iterator[s
         yield "augmentation and label smoothing have no effect: the head is solved in closed form"
 
 
+def objectives_have_a_gradient(plan: Plan, outline: Outline) -> Iterator[str]:
+    """A head that is solved in closed form minimises the task's loss and nothing else."""
+    solved = [phase.name for phase in plan.phases if phase.solver == "closed_form"]
+    names = ", ".join(dict.fromkeys(one.name for one in plan.objectives))
+    if plan.objectives and len(solved) == len(plan.phases):
+        raise PlanError(f"{names} with {plan.strategy}", "no phase is trained by gradient, so no objective can act",
+                        "--strategy full, top(n=2) or another that trains by gradient")  # fmt: skip
+    if plan.objectives and solved:
+        yield f"phase {', '.join(map(repr, solved))} is solved in closed form: {names} does not act in it"
+
+
 def shares_add_up(plan: Plan, outline: Outline) -> Iterator[str]:
     shares = [phase.epochs_fraction for phase in plan.phases if phase.solver == "gradient"]
     if not shares:
@@ -183,6 +194,7 @@ CHECKS: tuple[Check, ...] = (
     grid_fits_trunk,
     something_trains,
     closed_form_moves_the_head_alone,
+    objectives_have_a_gradient,
     shares_add_up,
     warmup_ends,
     batch_norm_has_a_batch,

@@ -8,6 +8,7 @@ from typing import Any
 from regraft.plan.caching import boundary_name, cached_below, is_cached
 from regraft.plan.cell import Cell
 from regraft.plan.count import added, head_parameters, moving_in_phase
+from regraft.plan.objective import text_of
 from regraft.plan.phase import Phase
 from regraft.plan.plan import Plan
 from regraft.surgery.specs import edit_json
@@ -22,7 +23,7 @@ GAP = "   "
 def grid(plan: Plan, outline: Outline | None = None, *, num_classes: int = 0) -> str:
     """The grid as text: rows from the head down to the stem, one column for each phase, what is cached in the last line.
 
-    With an ``outline``, a line counts what moves (with ``num_classes``, the head included).
+    With an ``outline``, a line counts what moves (with ``num_classes``, the head included). Objectives stand beside the grid, below it.
     """
     header = ["", *(f"phase {number}: {_title(phase)}" for number, phase in enumerate(plan.phases, 1))]
     body = _folded(
@@ -31,7 +32,8 @@ def grid(plan: Plan, outline: Outline | None = None, *, num_classes: int = 0) ->
     foot = [["cached below", *(cached_below(plan, phase) for phase in plan.phases)]]
     if outline is not None:
         foot.insert(0, ["parameters", *(f"{sum(moving_in_phase(phase, outline, num_classes)):,}" for phase in plan.phases)])
-    return _table(header, body, foot)
+    beside = [f"beside the task's loss: {', '.join(map(str, plan.objectives))}"] if plan.objectives else []
+    return "\n".join([_table(header, body, foot), *beside])
 
 
 def cell_text(cell: Cell) -> str:
@@ -53,6 +55,7 @@ def document(plan: Plan, outline: Outline, *, num_classes: int = 0) -> dict[str,
         "digest": plan.digest,
         "phases": [_phase(plan, phase, outline, num_classes) for phase in plan.phases],
         "settings": plan.settings.json(),
+        "objective": text_of(plan.objectives),
         "reasons": list(plan.reasons),
         "warnings": list(plan.warnings),
         "cost": plan.cost,

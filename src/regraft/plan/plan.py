@@ -6,13 +6,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from regraft import digest
+from regraft.plan.objective import Objectives, parse, text_of
 from regraft.plan.phase import Phase
 from regraft.plan.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """``stages``: the grid's row names, the head last. ``reasons``: sentences that say why; ``warnings``: what to watch.
+    """``stages``: the grid's row names, the head last. ``objectives``: what is minimised beside the task's loss. ``reasons``: sentences that say why; ``warnings``: what to watch.
 
     ``data``: where the examples come from ({"reference", "input", "target", ...}), so that a plan can be carried out later.
     Reasons, warnings, cost and data do not enter the digest: two plans that do the same are the same plan.
@@ -24,6 +25,7 @@ class Plan:
     stages: tuple[str, ...]
     phases: tuple[Phase, ...]
     settings: Settings = field(default_factory=Settings)
+    objectives: Objectives = ()
     reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     cost: dict[str, Any] = field(default_factory=dict)
@@ -38,6 +40,7 @@ class Plan:
             "stages": list(self.stages),
             "phases": [phase.json() for phase in self.phases],
             "settings": self.settings.json(),
+            "objective": text_of(self.objectives),
         }
 
     def json(self) -> dict[str, Any]:
@@ -56,6 +59,7 @@ class Plan:
             stages=tuple(document["stages"]),
             phases=tuple(Phase.from_json(phase) for phase in document["phases"]),
             settings=Settings.from_json(document["settings"]),
+            objectives=parse(document.get("objective", "")),
             reasons=tuple(document.get("reasons", ())),
             warnings=tuple(document.get("warnings", ())),
             cost=document.get("cost", {}),

@@ -2,10 +2,11 @@
 
     model: bundled:minilm
     strategy: freeze(below=blocks.3) + discriminative_lr(decay=0.8)
+    objective: l2_sp(strength=0.01)
     settings: {epochs: 3, lr: 1e-4}
 
-``strategy`` may be a list instead (``full`` and ``lora(rank=4)`` one under the other are added), or a grid by hand: ``phases``, each with
-``cells`` for the rows that do anything. What is given later wins: defaults, then the recipe, then flags (``layered``). A key
+``strategy`` and ``objective`` may be lists instead (``full`` and ``lora(rank=4)`` one under the other are added), a strategy also a grid
+by hand: ``phases``, each with ``cells`` for the rows that do anything. What is given later wins: defaults, then the recipe, then flags (``layered``). A key
 that nobody knows is an error with the nearest spelling. Free of torch.
 """
 
@@ -22,6 +23,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from regraft.errors import PlanError, suggest
 from regraft.plan.cell import FROZEN, Cell, Only
 from regraft.plan.columns import row_names
+from regraft.plan.objective import parse as parse_objectives
+from regraft.plan.objective import text_of
 from regraft.plan.phase import Phase, Solver
 from regraft.plan.plan import Plan
 from regraft.plan.settings import Settings
@@ -87,6 +90,7 @@ class Recipe(Strict):
     input: str | None = None
     target: str | None = None
     strategy: str | list[str] | GridRecipe | None = None
+    objective: str | list[str] | None = None
     settings: SettingsRecipe | None = None  # type: ignore[valid-type]
     name: str | None = None
     store: str | None = None
@@ -184,6 +188,7 @@ def write(plan: Plan) -> str:
         "task": plan.task,
         "model": plan.model,
         "strategy": {"text": plan.strategy, "stages": list(plan.stages), "phases": phases},
+        **({"objective": text_of(plan.objectives)} if plan.objectives else {}),
         "settings": plan.settings.json(),
         "reasons": list(plan.reasons),
         "warnings": list(plan.warnings),
@@ -209,6 +214,7 @@ def load(text: str) -> Plan:
         stages=tuple(grid.stages),
         phases=_phases_of(grid, tuple(grid.stages)),
         settings=settings_of(document),
+        objectives=parse_objectives(document.get("objective") or ""),
         reasons=tuple(document.get("reasons") or ()),
         warnings=tuple(document.get("warnings") or ()),
         cost=document.get("cost") or {},

@@ -12,10 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from regraft.data.encode import Encoded, prepare
-from regraft.train.task_loss import as_probabilities
 from regraft.trunk.network import Network
 
 Rows = NDArray[np.integer]
@@ -23,10 +22,12 @@ Rows = NDArray[np.integer]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Part:
-    """Examples that go through the network at once. ``targets``: indices (B,) or, where examples were mixed, probabilities (B, k)."""
+    """Examples that go through the network at once. ``targets``: indices (B,) or, where examples were mixed, probabilities (B, k).
+    ``rows``: which ones of the split they are."""
 
     inputs: dict[str, Tensor]
     targets: Tensor
+    rows: Rows
     entries: Mapping[str, Tensor] = field(default_factory=dict)
 
 
@@ -56,7 +57,7 @@ class LiveFeed:
         if self.augmentation is not None:
             inputs, targets = self._augmented(inputs, targets, torch.Generator().manual_seed(seed))
         return [
-            Part(self._prepared(trim({name: tensor[cut] for name, tensor in inputs.items()})), targets[cut].to(self.device))
+            Part(self._prepared(trim({name: tensor[cut] for name, tensor in inputs.items()})), targets[cut].to(self.device), rows[cut])
             for cut in cuts(len(rows), size)
         ]
 
@@ -94,12 +95,17 @@ class CachedFeed:
         for cut in cuts(len(rows), size):
             inputs = {} if spec.kind == "image" else prepare(self.encoded.batch(rows[cut]), spec, device=self.device)
             read = {name: tensor.to(self.device, non_blocking=True) for name, tensor in entries.batch(rows[cut]).items()}
-            found.append(Part(inputs, torch.from_numpy(self.encoded.targets[rows[cut]]).to(self.device), read))
+            found.append(Part(inputs, torch.from_numpy(self.encoded.targets[rows[cut]]).to(self.device), rows[cut], read))
         return found
 
     def logits(self, part: Part) -> Tensor:
         logits: Tensor = self.boundary.resume(part.entries, part.inputs)
         return logits
+
+
+def as_probabilities(targets: Tensor, num_classes: int) -> Tensor:
+    """(B,) class indices as one-hot rows (B, k), float32: the form in which examples can be mixed."""
+    return nn.functional.one_hot(targets, num_classes).float()
 
 
 def cuts(n: int, size: int) -> Iterator[slice]:

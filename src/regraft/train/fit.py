@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from regraft.data.encode import Encoded
 from regraft.errors import PlanError
 from regraft.plan.plan import Plan
 from regraft.train import closed_form, preflight
@@ -23,6 +22,7 @@ from regraft.train.interrupt import StopRequest, interrupted, listening
 from regraft.train.loop import Loop
 from regraft.train.run import Run
 from regraft.train.source import Source
+from regraft.train.terms import Terms
 from regraft.train.validation import is_better, validate
 from regraft.trunk.network import Network
 
@@ -31,7 +31,7 @@ def fit(
     network: Network,
     plan: Plan,
     task: Any,
-    data: Mapping[str, Encoded | None],
+    data: Mapping[str, Any],
     *,
     folder: Path,
     cache: Any = None,
@@ -40,7 +40,8 @@ def fit(
 ) -> History:
     """Train ``network`` in place as ``plan`` says.
 
-    ``data``: ``{"train": Encoded, "valid": Encoded or None}``. ``folder``: for checkpoints, made if need be. ``resume``: go on from the
+    ``data``: ``{"train": Encoded, "valid": Encoded or None}``, and under ``asked`` what the plan's objectives ask for
+    (``objective.Ask`` -> what it says). ``folder``: for checkpoints, made if need be. ``resume``: go on from the
     furthest checkpoint there, if any; on a CPU the weights end bit-identical to those of a run that was never stopped.
     Raises ``PreflightError``, ``TrainingDiverged``, ``OutOfMemory``, ``Interrupted`` (saved, can be resumed).
     """
@@ -52,6 +53,7 @@ def fit(
     state = checkpoints.latest() if resume else None
     run = Run.of(network, plan, task, precision=state["precision"] if state else None)
     checkpoints.writes = run.ranks.is_first
+    run.terms = Terms.begin(run, train, data.get("asked") or {})
     with listening() as stop, torch.random.fork_rng(devices=[run.device] if run.device.type == "cuda" else []):
         return _Fitting(run, Source(run, train, valid, cache), checkpoints, observer=observer or Silent(), stop=stop).go(state)
 
@@ -83,7 +85,7 @@ class _Fitting:
     def _begin(self) -> None:
         run = self.run
         self.checkpoints.clear()
-        preflight.check(run.network, run.plan, run.task, {"train": self.source.train})
+        preflight.check(run.network, run.plan, run.task, {"train": self.source.train}, terms=run.terms)
         run.history.preflight_s = run.seconds
         if run.ranks.is_first:
             self.drift.save_start()

@@ -120,6 +120,7 @@ class Loop:
             phase=run.phase, epoch=math.ceil(record.epoch), step=record.step, loss=record.loss, valid=values, seconds=run.seconds
         )
         run.history.epochs.append(epoch)
+        run.terms.after_epoch(run, epoch)
         if not values:
             return
         value = values[run.task.headline]

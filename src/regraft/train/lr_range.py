@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from regraft.data.encode import Encoded
 from regraft.errors import TrainingDiverged
 from regraft.plan.plan import Plan
 from regraft.train import step
@@ -23,6 +22,7 @@ from regraft.train.feed import LiveFeed
 from regraft.train.restored import restored
 from regraft.train.run import Run
 from regraft.train.seeding import seed_of
+from regraft.train.terms import Terms
 from regraft.train.transition import remove_edits
 from regraft.trunk.network import Network
 
@@ -40,8 +40,8 @@ class LrRange:
     curve: tuple[tuple[float, float], ...]
 
 
-def find(network: Network, plan: Plan, task: Any, data: Mapping[str, Encoded | None], *, steps: int = STEPS) -> LrRange:
-    """Test the rates for the plan's last gradient phase, in which most moves; the network is afterwards what it was.
+def find(network: Network, plan: Plan, task: Any, data: Mapping[str, Any], *, steps: int = STEPS) -> LrRange:
+    """Test the rates for the plan's last gradient phase, in which most moves; the network is afterwards what it was. ``data`` as for ``fit``.
 
     Raises ``TrainingDiverged`` where the loss is not finite even at the lowest rate.
     """
@@ -50,7 +50,8 @@ def find(network: Network, plan: Plan, task: Any, data: Mapping[str, Encoded | N
     index = max(i for i, phase in enumerate(plan.phases) if phase.solver == "gradient")
     run = Run.of(network, plan, task, phase=index)
     moving = [i for i, cell in enumerate(run.present.cells) if cell.trainable or cell.edit is not None]
-    with restored(network, moving):
+    run.terms = Terms.begin(run, train, data.get("asked") or {})
+    with restored(network, moving, terms=run.terms):
         try:
             run.enter(steps)
             curve = _sweep(run, Course.of(plan, index, train), LiveFeed(network=network, encoded=train, device=run.device))

@@ -29,6 +29,7 @@ from regraft.train.feed import LiveFeed, Part
 from regraft.train.recovery import is_out_of_memory, out_of_memory
 from regraft.train.restored import restored
 from regraft.train.run import Run
+from regraft.train.terms import Terms
 from regraft.train.transition import remove_edits, set_modes
 from regraft.trunk.network import Network
 from regraft.trunk.tensors import stage_digest
@@ -40,8 +41,8 @@ DEVICE_TOLERANCE = 1e-2
 """The same for two steps after a resume, on devices whose sums are not in a fixed order."""
 
 
-def check(network: Network, plan: Plan, task: Any, data: Mapping[str, Encoded | None]) -> None:
-    """Raise ``PreflightError``, naming stage and reason, where a phase would not do what the plan says."""
+def check(network: Network, plan: Plan, task: Any, data: Mapping[str, Encoded | None], *, terms: Terms | None = None) -> None:
+    """Raise ``PreflightError``, naming stage and reason, where a phase would not do what the plan says. ``terms``: the objectives, if any."""
     train = data["train"]
     assert train is not None
     for index, phase in enumerate(plan.phases):
@@ -49,8 +50,9 @@ def check(network: Network, plan: Plan, task: Any, data: Mapping[str, Encoded | 
         for at_once in (EXAMPLES, 1) if phase.solver == "gradient" else ():
             run = Run.of(network, plan, task, phase=index)
             run.micro_batch = at_once
+            run.terms = terms or run.terms
             try:
-                with restored(network, touched):
+                with restored(network, touched, terms=run.terms):
                     _Trial(run, train).go()
                 break
             except RuntimeError as error:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 
 import torch
 from torch import Tensor
 
+from regraft.train.terms import Terms
 from regraft.trunk.network import Network
 
 
 @contextmanager
-def restored(network: Network, stages: Iterable[int]) -> Iterator[None]:
-    """Keeps a copy of the parameters and buffers of ``stages``, which must have the same modules again at the end."""
-    stages = list(stages)
+def restored(network: Network, stages: Iterable[int], *, terms: Terms) -> Iterator[None]:
+    """Keeps a copy of the parameters and buffers of ``stages``, which must have the same modules again at the end, and of the objectives' state."""
+    stages, held = list(stages), deepcopy(terms.state())
     parameters = {p: p.detach().clone(memory_format=torch.preserve_format) for index in stages for _, p in network.stage_parameters(index)}
     buffers = {name: b.detach().clone() for index in stages for name, b in network.stage_buffers(index)}
     flags = [(p, p.requires_grad) for p in network.parameters()]
@@ -25,6 +27,7 @@ def restored(network: Network, stages: Iterable[int]) -> Iterator[None]:
             yield
         finally:
             _put_back(network, stages, parameters, buffers)
+            terms.load(held)
             for parameter, flag in flags:
                 parameter.requires_grad_(flag)
                 parameter.grad = None

@@ -20,13 +20,14 @@ from regraft.train.history import History
 from regraft.train.precision import Format, Precision, precision_for
 from regraft.train.ranks import Ranks
 from regraft.train.schedules import factor
+from regraft.train.terms import Terms
 from regraft.train.transition import Standing
 from regraft.trunk.network import Network
 
 
 @dataclass(eq=False, kw_only=True)
 class Run:
-    """``phase`` and ``step``: the place, counted in finished phases and finished optimiser steps of the present one.
+    """``terms``: the plan's objectives at work. ``phase`` and ``step``: the place, counted in finished phases and finished optimiser steps of the present one.
 
     ``steps``: of the present phase. ``micro_batch``: examples that go through the network at once. ``lr_factor``: what recoveries
     have made of the rate. ``best`` and ``stale``: the best value on valid in this phase, and epochs since.
@@ -38,6 +39,7 @@ class Run:
     ranks: Ranks
     precision: Precision
     micro_batch: int
+    terms: Terms = field(default_factory=Terms)
     history: History = field(default_factory=History)
     standing: Standing = field(default_factory=Standing)
     phase: int = 0
@@ -136,6 +138,7 @@ class Run:
             "tensors": {name: tensor.detach() for name, tensor in self.changed_tensors().items()},
             "optimizer": self.optimizer.state_dict() if self.optimizer and self.phase < len(self.plan.phases) else None,
             "ema": self.ema.state() if self.ema else None,
+            "terms": self.terms.state(),
             "scaler": self.precision.scaler.state_dict() if self.precision.scaler else None,
             "history": self.history.json(),
         }
@@ -150,6 +153,7 @@ class Run:
             self.optimizer.load_state_dict(state["optimizer"])
         if self.ema is not None and state["ema"] is not None:
             self.ema.load(state["ema"])
+        self.terms.load(state["terms"])
         if self.precision.scaler and state["scaler"]:
             self.precision.scaler.load_state_dict(state["scaler"])
         self.history = History.from_json(state["history"])

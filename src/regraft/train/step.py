@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -10,22 +11,27 @@ from torch import Tensor, nn
 from regraft.train.feed import Feed, Part
 from regraft.train.run import Run
 from regraft.train.seeding import seed_of, seed_torch
-from regraft.train.task_loss import share_of_loss
 
 
 def gradients(run: Run, feed: Feed, parts: Sequence[Part], *, count: float) -> Tensor:
-    """Leave the gradient of the mean loss over ``count`` examples in the parameters; returns that loss, still on the device.
+    """Leave the gradient of what is minimised, over ``count`` examples, in the parameters; returns its value, still on the device.
 
     Dropout draws from the seed of the step's place, whatever was drawn before.
     """
+    return run.terms.around(run, partial(_plain, run, feed, parts, count=count))
+
+
+def _plain(run: Run, feed: Feed, parts: Sequence[Part], *, count: float) -> Tensor:
     seed_torch(seed_of(run.settings.seed, run.phase, run.step), run.device)
     total = torch.zeros((), device=run.device)
     for part in parts:
-        with run.precision.autocast():
-            logits = feed.logits(part)
-        loss = share_of_loss(run.task, logits, part.targets, count=count, label_smoothing=run.settings.label_smoothing)
+        loss = run.terms.share(run, feed, part, count=count)
         run.precision.backward(loss)
         total += loss.detach()
+    penalty = run.terms.penalty(run)
+    if penalty is not None:
+        run.precision.backward(penalty)
+        total += penalty.detach()
     run.ranks.add_gradients(run.parameters)
     return total
 
@@ -49,3 +55,4 @@ def update(run: Run, lr: float) -> None:
     run.optimizer.zero_grad(set_to_none=True)
     if run.ema is not None:
         run.ema.update()
+    run.terms.after_step(run)

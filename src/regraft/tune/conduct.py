@@ -21,7 +21,9 @@ from regraft.plan.plan import Plan
 from regraft.plan.strategy import Strategy
 from regraft.train import lr_range
 from regraft.train.history import Observer
+from regraft.train.objective import Ask, read
 from regraft.trunk import machine
+from regraft.tune import teacher
 from regraft.tune.decide import FIND, decide, forecast
 from regraft.tune.execute import CACHE_BYTES, Execution
 from regraft.tune.generation import Generation
@@ -29,6 +31,8 @@ from regraft.tune.job import Job, Work, candidates, no_work, open_data, open_job
 from regraft.tune.request import Request
 
 __all__ = ["check", "plan", "tune"]
+OWN = ("model", "task", "objective", "input", "target", "name", "allow_rejected")
+"""Options that are fields of the request; every other one is a setting."""
 
 
 def check(
@@ -51,7 +55,8 @@ def plan(
 ) -> Plan:  # fmt: skip
     """Resolve everything for ``data`` and return the plan: the grid, the reasons, the cost. Nothing is trained or stored.
 
-    ``options``: ``model``, ``task``, ``input``, ``target``, ``name``, and any of ``Settings``. ``probe``: measure a linear probe on
+    ``options``: ``model``, ``task``, ``objective`` (text, or a function ``(logits, targets) -> (B,)``), ``input``, ``target``, ``name``, and
+    any of ``Settings``. ``probe``: measure a linear probe on
     frozen features first, as ``tune`` does where no strategy is given.
     """
     request = data if isinstance(data, Request) else requested(data, strategy, options)
@@ -86,7 +91,7 @@ def tune(
 
 def requested(data: str | Path, strategy: Strategy | str | None, options: Mapping[str, Any]) -> Request:
     """A request from keyword options: the request's own fields by name, everything else a setting."""
-    own = {name: options[name] for name in ("model", "task", "input", "target", "name", "allow_rejected") if options.get(name) is not None}
+    own = {name: options[name] for name in OWN if options.get(name) is not None}
     settings = {name: value for name, value in options.items() if name not in own and value is not None}
     return Request(data=str(data), strategy=strategy, settings=settings, **own)
 
@@ -103,14 +108,15 @@ def of_plan(made: Plan, options: Mapping[str, Any]) -> Request:
 
 def _planned(request: Request, store: lineage.Store, *, probing: bool, work: Work) -> tuple[Plan, Job]:
     """The plan and the job that it was made from. A model or a strategy that was not given is chosen by a probe, where probing is on."""
+    objectives = teacher.settled(read(request.objective), store)
     dataset = open_data(request, work)
     cache = Cache(store.cache_folder, CACHE_BYTES)
     job, found, reasons = _model(request, dataset, cache, work)
     if found is None and probing and request.strategy is None:
         found = _probe(job, cache)
-    made = decide(job, machine.measure(), probe=found, reasons=reasons)
+    made = decide(job, machine.measure(), objectives=objectives, probe=found, reasons=(*reasons, *teacher.told(objectives, store)))
     if request.settings.get("lr") == FIND:
-        made = _with_found_rate(made, job)
+        made = _with_found_rate(made, job, teacher.asked(made, job, store, cache=cache))
     return made, job
 
 
@@ -141,10 +147,10 @@ def _probe(job: Job, cache: Cache | None) -> ProbeResult:
     return probe(features, job.encoded("train").targets, num_classes=job.num_classes)
 
 
-def _with_found_rate(made: Plan, job: Job) -> Plan:
+def _with_found_rate(made: Plan, job: Job, asked: Mapping[Ask, Any]) -> Plan:
     network = job.network(dropout=made.settings.dropout, seed=made.settings.seed)
     with torch.random.fork_rng():
-        found = lr_range.find(network, made, job.task, {"train": job.encoded("train")})
+        found = lr_range.find(network, made, job.task, {"train": job.encoded("train"), "asked": asked})
     settings = replace(made.settings, lr=found.suggested)
     reason = f"lr {found.suggested:.2g}: a tenth of the rate at which the loss was lowest in a range test of {len(found.curve)} steps (Smith 2015)"
     kept = tuple(r for r in made.reasons if not r.startswith("lr "))

@@ -14,6 +14,7 @@ from regraft.advise.probe import ProbeResult
 from regraft.advise.strategy import Advice, choose
 from regraft.plan import cost
 from regraft.plan.check import check
+from regraft.plan.objective import Objectives
 from regraft.plan.plan import Plan
 from regraft.plan.settings import Settings
 from regraft.plan.strategy import parse
@@ -25,8 +26,11 @@ REACHED = 0.4
 """Of the rate of a large matrix product, what training reaches on an accelerator (Chowdhery et al. 2022, 2204.02311: 0.3 to 0.5)."""
 
 
-def decide(job: Job, machine: Machine, *, probe: ProbeResult | None = None, reasons: tuple[str, ...] = ()) -> Plan:
-    """The plan for ``job``, checked, with its forecast. ``reasons``: sentences that come first (why this model)."""
+def decide(
+    job: Job, machine: Machine, *, objectives: Objectives = (), probe: ProbeResult | None = None, reasons: tuple[str, ...] = ()
+) -> Plan:
+    """The plan for ``job``, checked, with its forecast. ``objectives``: settled (``tune.teacher``). ``reasons``: sentences that come
+    first (why this model)."""
     given = dict(job.request.settings)
     asked = job.request.strategy
     strategy = parse(asked) if isinstance(asked, str) else asked
@@ -40,6 +44,7 @@ def decide(job: Job, machine: Machine, *, probe: ProbeResult | None = None, reas
         stages=(*job.outline.stage_names, "head"),
         phases=strategy(job.outline),
         settings=settings,
+        objectives=objectives,
         reasons=(*reasons, *told(advice, given)),
         data=facts_of(job),
     )

@@ -26,7 +26,7 @@ from regraft.report import pages
 from regraft.train.fit import fit
 from regraft.train.history import History, Observer
 from regraft.trunk.network import Network
-from regraft.tune import document, evidence, record
+from regraft.tune import document, evidence, record, teacher
 from regraft.tune.generation import Generation
 from regraft.tune.job import Job
 
@@ -55,12 +55,12 @@ class Execution:
         base = record.base(self.store, self.job.trunk)
         margin = margin_of(self.plan.settings)
         train = self.job.encoded("train", margin=margin)
-        network, history = self._fit("fit", self.plan, train, self.job.optional("valid"))
+        network, history = self._fit("fit", self.plan, ("train",), train, self.job.optional("valid"))
         measured = {"valid": self._measure(network, "valid")} if "valid" in self.job.dataset.splits else {}
         if self.plan.settings.refit and "valid" in self.job.dataset.splits:
             both = concat(train, self.job.encoded("valid", margin=margin))
             del network  # of the two, one at a time is enough in memory
-            network, again = self._fit("refit", shortened(self.plan, history), both, None)
+            network, again = self._fit("refit", shortened(self.plan, history), ("train", "valid"), both, None)
             history.edits, history.drift = again.edits, again.drift
             history.train_s += again.train_s
         if "test" in self.job.dataset.splits:
@@ -87,10 +87,14 @@ class Execution:
         page = pages.path_of(self.store.run_folder(self.name), held.digest)
         return Generation(self.store, held, document.tune_document(manifest, self.plan, self.job, report=str(page))) if same else None
 
-    def _fit(self, part: str, plan: Plan, train: Encoded, valid: Encoded | None) -> tuple[Network, History]:
+    def _fit(
+        self, part: str, plan: Plan, splits: tuple[str, ...], train: Encoded, valid: Encoded | None
+    ) -> tuple[Network, History]:
+        """``train``: the rows of ``splits``, one after the other."""
         settings = plan.settings
         network = self.job.network(dropout=settings.dropout, seed=settings.seed, fresh=any(phase.fresh for phase in plan.phases))
-        history = fit(network, plan, task=self.job.task, data={"train": train, "valid": valid}, folder=self.folder / part,
+        asked = teacher.asked(plan, self.job, self.store, cache=self.cache, splits=splits)
+        history = fit(network, plan, task=self.job.task, data={"train": train, "valid": valid, "asked": asked}, folder=self.folder / part,
                       cache=self.cache, observer=self.observer, resume=self.resume)  # fmt: skip
         return network, history
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from regraft.plan.objective import Objective
 from regraft.plan.strategy import Strategy
+
+
+ObjectiveLike = str | Objective | Callable[..., Any] | Sequence[Any] | None
+"""Text, a record, a loss ``(logits, targets) -> (B,)`` of one's own, or several of these."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """``None`` means "choose for me and say why". ``settings``: only those that were given (names of ``plan.Settings``; ``lr`` may be "find")."""
+    """``None`` means "choose for me and say why"; of ``objective``, the task's loss alone. ``settings``: only those that were given (names of ``plan.Settings``; ``lr`` may be "find")."""
 
     data: str
     model: str | None = None
     task: str | None = None
     strategy: Strategy | str | None = None
+    objective: ObjectiveLike = None
     input: str | None = None
     target: str | None = None
     name: str | None = None

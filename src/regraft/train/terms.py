@@ -1,0 +1,120 @@
+"""The objectives of a run as one: what its parts cost, what its parameters cost, and what else they do at a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from regraft.train.objective import Losses, Seen, Start, Term, check
+
+if TYPE_CHECKING:
+    from regraft.data.encode import Encoded
+    from regraft.train.feed import Feed, Part
+    from regraft.train.history import EpochRecord
+    from regraft.train.run import Run
+
+
+class Terms:
+    """The terms of a run in the order of its plan; without any there is the task's loss and nothing else."""
+
+    def __init__(self, terms: tuple[Term, ...] = ()) -> None:
+        self.terms = terms
+        self.stages = tuple(dict.fromkeys(stage for term in terms for stage in term.stages))
+
+    @classmethod
+    def begin(cls, run: Run, train: Encoded, asked: Mapping[Any, Any]) -> Terms:
+        """Those of the plan of ``run``, whose network has the weights that it starts from."""
+        start = Start(network=run.network, plan=run.plan, task=run.task, train=train, device=run.device, asked=asked)
+        return cls(tuple(declared.begin(start) for declared in check(run.plan.objectives)))
+
+    def share(self, run: Run, feed: Feed, part: Part, *, count: float) -> Tensor:
+        """This part's share of the batch's mean: its sum over ``count``, the examples of the whole effective batch.
+
+        Shares add up to the mean, and their gradients to its gradient, whatever the sizes of the parts.
+        """
+
+        def forward() -> Tensor:
+            with run.precision.autocast():
+                return feed.logits(part).float()
+
+        with tapped(run, self.stages) as features:
+            logits = forward()
+        losses = self.losses(run)
+        summed = losses(logits, part.targets)
+        seen = Seen(run=run, part=part, logits=logits, losses=losses, features=features, again=forward)
+        for term in self.terms:
+            if term.shares is not None:
+                summed = summed + term.shares(seen)
+        return summed.sum() / count
+
+    def losses(self, run: Run) -> Losses:
+        """The task's loss of each example, as every term in turn has changed it."""
+
+        def of_task(logits: Tensor, targets: Tensor) -> Tensor:
+            losses: Tensor = run.task.losses(logits, targets, label_smoothing=run.settings.label_smoothing)
+            return losses
+
+        made: Losses = of_task
+        for term in self.terms:
+            made = term.losses(made) if term.losses is not None else made
+        return made
+
+    def penalty(self, run: Run) -> Tensor | None:
+        """What the parameters cost at this step; of several processes each adds its part."""
+        found = [term.penalty(run) for term in self.terms if term.penalty is not None]
+        return sum(found[1:], start=found[0]) / run.ranks.count if found else None
+
+    def around(self, run: Run, gradients: Callable[[], Tensor]) -> Tensor:
+        """The gradient in the parameters and the loss, made as the terms want it; the first one is the outermost."""
+        made = gradients
+        for term in reversed(self.terms):
+            made = _around(term, run, made)
+        return made()
+
+    def after_step(self, run: Run) -> None:
+        for term in self.terms:
+            if term.after_step is not None:
+                term.after_step(run)
+
+    def after_epoch(self, run: Run, record: EpochRecord) -> None:
+        for term in self.terms:
+            if term.after_epoch is not None:
+                term.after_epoch(run, record)
+
+    def state(self) -> list[Any]:
+        """One entry for each term."""
+        return [term.state() if term.state is not None else None for term in self.terms]
+
+    def load(self, state: list[Any]) -> None:
+        for term, held in zip(self.terms, state, strict=True):
+            if term.load is not None:
+                term.load(held)
+
+
+def _around(term: Term, run: Run, inner: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    turn = term.around
+    return inner if turn is None else lambda: turn(run, inner)
+
+
+@contextmanager
+def tapped(run: Run, stages: tuple[str, ...]) -> Iterator[dict[str, Tensor]]:
+    """Fills with what leaves each of ``stages`` that lies above the boundary, in the forward to come."""
+    found: dict[str, Tensor] = {}
+    names = run.network.stage_names
+
+    def keep(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(module: nn.Module, args: Any, output: Any) -> None:
+            found[name] = output[0] if isinstance(output, (tuple, list)) else output
+
+        return hook
+
+    above = [name for name in stages if names.index(name) >= run.present.boundary]
+    handles = [run.network.stage_modules(names.index(name))[-1].register_forward_hook(keep(name)) for name in above]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()

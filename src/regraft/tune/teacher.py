@@ -1,0 +1,139 @@
+"""A generation as the teacher of a run: its answers to the examples that the run learns from, computed once and kept in the cache.
+
+The room ``train`` knows no lineage: it is handed arrays, row for row those of the split that it trains on. They are kept by the teacher's digest and
+the digests of the examples, so that every run, epoch and competing plan reads the same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from regraft import digest, lineage
+from regraft.cache import Cache
+from regraft.cache.layout import Layout, TensorLayout
+from regraft.data import Split
+from regraft.data.encode import Encoded, encode
+from regraft.errors import PlanError, StorageError
+from regraft.plan.objective import Objective, Objectives
+from regraft.plan.plan import Plan
+from regraft.serve import rebuild
+from regraft.train.objective import Ask, TeacherLogits, declared
+from regraft.tune import evidence
+from regraft.tune.job import Job, Work, no_work
+
+PARENT = "parent"
+OUTPUT = "output"
+FROM_GENERATIONS = ("logits", "features")
+
+
+class Teacher:
+    """The generation that ``reference`` means. It is rebuilt only where an answer is not in ``cache``."""
+
+    def __init__(self, store: lineage.Store, reference: str, *, cache: Cache | None = None, work: Work = no_work) -> None:
+        self.store, self.record, self.cache, self.work = store, store.get(reference), cache, work
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self.record.manifest["classes"])
+
+    @cached_property
+    def rebuilt(self) -> rebuild.Rebuilt:
+        found = rebuild.network(self.store, self.record.digest)
+        found.network.to("cuda" if torch.cuda.is_available() else "cpu")
+        return found
+
+    def logits(self, examples: Sequence[Split | Encoded]) -> NDArray[np.float32]:
+        """(n, k) for the rows of ``examples``, one after the other, in eval mode. A split is encoded as the teacher reads it; what is
+        encoded already must have been made for a model of the same door."""
+        say = lambda done, total: self.work(f"answers of {self.record.name}", done, total)  # noqa: E731
+        return self._kept("logits", examples, lambda encoded: evidence.logits(self.rebuilt.network, encoded, say))
+
+    def taught(self, examples: Sequence[Split | Encoded], classes: Sequence[str]) -> TeacherLogits:
+        """Its logits for those of ``classes`` that it knows, found by name. Raises ``PlanError`` where it knows fewer than two."""
+        shared = [(mine, classes.index(name)) for mine, name in enumerate(self.classes) if name in classes]
+        if len(shared) < 2:
+            raise PlanError(f"learn from {self.record.name}", f"of the {len(classes)} classes it knows {len(shared)}: its own are {', '.join(self.classes[:6])}",
+                            "a teacher that shares at least two classes")  # fmt: skip
+        theirs, ours = (np.array(column) for column in zip(*shared, strict=True))
+        return TeacherLogits(self.logits(examples)[:, theirs], ours)
+
+    def _kept(
+        self, what: str, examples: Sequence[Split | Encoded], compute: Callable[[Encoded], NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
+        """What ``compute`` makes of all examples (n, width), from the cache where it is known."""
+        digests = [one for part in examples for one in part.digests]
+        key = digest.of_json({"teacher": self.record.digest, "what": what, "examples": digest.of_digests(digests)})
+        held = self.cache.get(key) if self.cache is not None else None
+        if held is not None:
+            known: NDArray[np.float32] = held.batch(np.arange(len(digests)))[OUTPUT].numpy()
+            return known
+        made = np.concatenate([compute(part if isinstance(part, Encoded) else self._encoded(part)) for part in examples])
+        if self.cache is not None:
+            _keep(self.cache, key, made)
+        return made
+
+    def _encoded(self, split: Split) -> Encoded:
+        rebuilt = self.rebuilt
+        return encode(split, rebuilt.spec, rebuilt.tokenizer, max_length=rebuilt.max_length)
+
+
+def settled(objectives: Objectives, store: lineage.Store, *, parent: str | None = None) -> Objectives:
+    """Every objective checked, and each teacher fixed by the start of its digest: a name may move, a plan must not.
+
+    ``parent``: the generation that the run goes on from, if any. Raises ``PlanError``, ``LineageError``.
+    """
+    return tuple(_fixed(one, store, parent) for one in objectives)
+
+
+def _fixed(one: Objective, store: lineage.Store, parent: str | None) -> Objective:
+    asks = [ask for ask in declared(one).asks if ask.what in FROM_GENERATIONS]
+    if not asks:
+        return one
+    if asks[0].of == PARENT and parent is None:
+        raise PlanError(
+            f"{one}: learn from the parent", "this run has none: it starts from a pretrained model", f"{one.name}(teacher=NAME)"
+        )
+    reference = parent if asks[0].of == PARENT and parent is not None else asks[0].of
+    return one.with_options(teacher=store.get(reference).digest[:12])
+
+
+def told(objectives: Objectives, store: lineage.Store) -> tuple[str, ...]:
+    """A sentence for each teacher: which generation it is."""
+    asks = dict.fromkeys(ask.of for one in objectives for ask in declared(one).asks if ask.what in FROM_GENERATIONS)
+    records = [store.get(of) for of in asks]
+    return tuple(
+        f"teacher {record.digest[:12]}: {record.name}, {record.manifest['model']} by {record.manifest['strategy']}" for record in records
+    )
+
+
+def asked(plan: Plan, job: Job, store: lineage.Store, *, cache: Cache | None, splits: Sequence[str] = ("train",)) -> Mapping[Ask, Any]:
+    """What the objectives of ``plan`` ask for, for a run that learns from ``splits`` one after the other."""
+    examples = [job.dataset.splits[name] for name in splits]
+    return {ask: _brought(ask, plan, job, Teacher(store, ask.of, cache=cache, work=job.work), examples) for ask in _asks(plan)}
+
+
+def _asks(plan: Plan) -> list[Ask]:
+    return list(dict.fromkeys(ask for one in plan.objectives for ask in declared(one).asks))
+
+
+def _brought(ask: Ask, plan: Plan, job: Job, teacher: Teacher, examples: Sequence[Split]) -> Any:
+    manifest = teacher.record.manifest
+    if manifest["task"] != plan.task:
+        raise PlanError(
+            f"learn {plan.task} from {teacher.record.name}", f"it was trained for {manifest['task']}", "a teacher of the same task"
+        )
+    return teacher.taught(examples, job.dataset.classes)
+
+
+def _keep(cache: Cache, key: str, made: NDArray[np.float32]) -> None:
+    layout = Layout((TensorLayout(OUTPUT, (0, 1), (made.shape[1],), "float32"),))
+    try:
+        cache.fill(key, [(np.arange(len(made)), {})], lambda _: {OUTPUT: torch.from_numpy(made)}, layout=layout, num_rows=len(made))
+    except StorageError:
+        return  # the answers are in hand: only the next run has to compute them again
