@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 
 from regraft.errors import RequestError, suggest
 from regraft.surgery.placement import adapter_paths
+from regraft.surgery.structure import STRUCTURAL, Deepen, Drop, Insert, Prune, Replace, Widen, within
 
 LoraVariant = Literal["plain", "rslora", "dora", "pissa", "ia3"]
 Placement = Literal["houlsby", "pfeiffer"]
@@ -34,10 +35,10 @@ class Lora:
     is_linear = True
 
     def __post_init__(self) -> None:
-        _within("lora", "variant", self.variant, self.variant in get_args(LoraVariant), f"one of {', '.join(get_args(LoraVariant))}")
-        _within("lora", "rank", self.rank, self.rank >= 1, "1 or more")
-        _within("lora", "alpha", self.alpha, self.alpha > 0, "above 0")
-        _within("lora", "dropout", self.dropout, 0 <= self.dropout < 1, "from 0 to below 1")
+        within("lora", "variant", self.variant, self.variant in get_args(LoraVariant), f"one of {', '.join(get_args(LoraVariant))}")
+        within("lora", "rank", self.rank, self.rank >= 1, "1 or more")
+        within("lora", "alpha", self.alpha, self.alpha > 0, "above 0")
+        within("lora", "dropout", self.dropout, 0 <= self.dropout < 1, "from 0 to below 1")
 
     @property
     def label(self) -> str:
@@ -64,8 +65,8 @@ class Adapter:
     is_linear = False
 
     def __post_init__(self) -> None:
-        _within("adapter", "placement", self.placement, self.placement in get_args(Placement), f"one of {', '.join(get_args(Placement))}")
-        _within("adapter", "width", self.width, self.width >= 1, "1 or more")
+        within("adapter", "placement", self.placement, self.placement in get_args(Placement), f"one of {', '.join(get_args(Placement))}")
+        within("adapter", "width", self.width, self.width >= 1, "1 or more")
 
     @property
     def label(self) -> str:
@@ -77,8 +78,36 @@ class Adapter:
         return sum(2 * out * self.width + self.width + out for path, _, out in linears if path in chosen)
 
 
-Edit = Lora | Adapter
-KINDS: dict[str, type] = {"lora": Lora, "adapter": Adapter}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """A head that is made of statistics alone: a ridge solution on ``width`` random features (RanPAC, McDonnell et al. 2023,
+    2307.02251), or class means (``means``; then ``width`` says nothing). It stands in the head's cell and trains in closed form."""
+
+    width: int = 4000
+    how: Literal["ridge", "means"] = "ridge"
+    kind = "statistics"
+    is_linear = False
+
+    def __post_init__(self) -> None:
+        within("statistics", "width", self.width, 1 <= self.width <= 20_000, "from 1 to 20000")
+        within("statistics", "how", self.how, self.how in ("ridge", "means"), "ridge or means")
+
+    @property
+    def label(self) -> str:
+        return f"ridge w{self.width}" if self.how == "ridge" else "means"
+
+    def added_parameters(self, linears: tuple[tuple[str, int, int], ...]) -> int:
+        return 0
+
+    def head_parameters(self, width: int, num_classes: int) -> int:
+        """Weights over features of ``width``."""
+        return num_classes * (self.width if self.how == "ridge" else width)
+
+
+Edit = Lora | Adapter | Statistics | Drop | Insert | Replace | Prune | Widen | Deepen
+KINDS: dict[str, type] = {"lora": Lora, "adapter": Adapter, **STRUCTURAL}
+HEADS: dict[str, type] = {"statistics": Statistics}
+"""What may stand in the cell of the head, and nowhere else."""
 
 
 def known_kinds() -> dict[str, type]:
@@ -92,11 +121,6 @@ def _installed() -> dict[str, type]:
     return {point.name: point.load().spec for point in entry_points(group="regraft.edits") if point.name not in KINDS}
 
 
-def _within(kind: str, key: str, value: object, holds: bool, wanted: str) -> None:
-    if not holds:
-        raise RequestError(f"{kind}({key}={value})", f"{key} is {wanted}", f"{kind}({key}=...)")
-
-
 def edit_json(edit: Edit | None) -> dict[str, Any] | None:
     return None if edit is None else {"kind": edit.kind, **asdict(edit)}
 
@@ -105,9 +129,9 @@ def edit_from_json(document: dict[str, Any] | None) -> Edit | None:
     if document is None:
         return None
     kind = document.get("kind", "")
-    spec = KINDS.get(kind) or known_kinds().get(kind)
+    spec = KINDS.get(kind) or HEADS.get(kind) or known_kinds().get(kind)
     if spec is None:
-        raise RequestError(f"edit {kind!r}", "no edit of that kind is registered", suggest(kind, known_kinds()))
+        raise RequestError(f"edit {kind!r}", "no edit of that kind is registered", suggest(kind, {**known_kinds(), **HEADS}))
     known = {field.name for field in fields(spec)}
     for key in document:
         if key != "kind" and key not in known:
