@@ -13,7 +13,9 @@ class Settings:
     """``lr`` is the rate of a cell with scale 1. Fractions are of the plan's steps. ``augment``: names and values as in
     ``data.augment``. ``valid_fraction`` and ``test_fraction``: what is set aside where the data brings no such split.
     ``wise_ft``: the last phase ends so far along the straight way from the weights that it began with to those that it trained (Wortsman et al. 2021,
-    2109.01903); 1 is where training ended. ``refit``: after the best epoch is known, train once more on train + valid for as long."""
+    2109.01903); 1 is where training ended. ``refit``: after the best epoch is known, train once more on train + valid for as long.
+    ``keep``: what the generation keeps of its data, for its children to be measured on and to learn again; ``replay``: training examples
+    of each class among it."""
 
     epochs: float = 5.0
     lr: float = 1e-4
@@ -37,6 +39,8 @@ class Settings:
     max_length: int = 0
     seed: int = 0
     refit: bool = False
+    keep: Literal["examples", "features", "nothing"] = "examples"
+    replay: int = 20
     cache: bool = True
     cache_views: int = 0
     valid_fraction: float = 0.1
@@ -76,6 +80,7 @@ BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("wise_ft", 0.0, 1.0),
     ("patience", 0, 10_000),
     ("dropout", 0.0, 0.99),
+    ("replay", 0, 1_000_000),
     ("valid_fraction", 0.0, 0.9),
     ("test_fraction", 0.0, 0.9),
 )

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from regraft.cache.pooled import pooled_features
 from regraft.data.encode import Encoded
 from regraft.errors import PlanError
-from regraft.evaluate import linear, ridge
+from regraft.evaluate import linear
+from regraft.evaluate import sums as additive
 from regraft.surgery.statistics import StatisticsHead
 from regraft.train.run import Run
 
@@ -32,9 +33,9 @@ def keys_of(digests: Sequence[str]) -> NDArray[np.uint64]:
 def sum_up(head: StatisticsHead, run: Run, train: Encoded, cache: Cache | None) -> None:
     """Make a head of statistics from all of ``train``. Features are in fp32 on every machine: these sums are added to later."""
     features = pooled_features(run.network, train, cache=cache)
-    sums = ridge.Sums.of(features, train.targets, keys_of(train.digests), lift=head.lifted, num_classes=head.linear.out_features,
+    sums = additive.Sums.of(features, train.targets, keys_of(train.digests), lift=head.lifted, num_classes=head.linear.out_features,
                          means=head.spec.how == "means")  # fmt: skip
-    found = ridge.solve(sums)
+    found = additive.solve(sums)
     head.take(found.weights, found.strength)
 
 

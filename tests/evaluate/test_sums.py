@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from regraft.errors import RequestError
-from regraft.evaluate import ridge
-from regraft.evaluate.ridge import Sums
+from regraft.evaluate import sums as ridge
+from regraft.evaluate.sums import Sums
 
 CLASSES = 4
 

@@ -1,0 +1,145 @@
+"""What a generation keeps of its data: a probe of what it can do, examples to replay, features to sum again. Parquet tables of one form.
+
+    probe     of the test split: a child is measured on it        replay    of the training split, some of each class, for a child to learn again
+    features  of the training split, pooled: what a head made of statistics is a sum over
+
+columns: ``input`` (text) or ``image`` (the file's bytes); or ``features``; and with each ``label`` (its name), ``digest`` (of the content).
+Rows are chosen by the hash of their content, so that the same data keeps the same examples in any order.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from regraft.data.dataset import SCHEMA, Split
+from regraft.errors import DataError
+
+PROBE, REPLAY, FEATURES = "probe", "replay", "features"
+MOST_PROBED = 5_000
+MOST_BYTES = 32 << 20
+"""Of a probe: larger splits are thinned, class by class."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Kept:
+    """``table`` as above."""
+
+    table: pa.Table
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    @property
+    def labels(self) -> list[str]:
+        return self.table.column("label").to_pylist()
+
+    @property
+    def digests(self) -> list[str]:
+        return self.table.column("digest").to_pylist()
+
+    @property
+    def keys(self) -> NDArray[np.uint64]:
+        """(n,) the first 8 bytes of each digest."""
+        return np.array([int(digest[:16], 16) for digest in self.digests], np.uint64)
+
+    @property
+    def features(self) -> NDArray[np.float32] | None:
+        """(n, width), where features are what was kept."""
+        if FEATURES not in self.table.column_names:
+            return None
+        column = self.table.column(FEATURES).combine_chunks()
+        width = column.type.list_size
+        return np.asarray(column.flatten(), np.float32).reshape(-1, width)
+
+    @property
+    def has_examples(self) -> bool:
+        return FEATURES not in self.table.column_names
+
+    def where(self, rows: NDArray[np.bool_]) -> Kept:
+        return Kept(self.table.filter(pa.array(rows)))
+
+    def bytes(self) -> bytes:
+        """The same bytes for the same rows."""
+        from pyarrow import parquet
+
+        sink = io.BytesIO()
+        parquet.write_table(self.table, sink, compression="zstd", use_dictionary=["label"])
+        return sink.getvalue()
+
+    @classmethod
+    def of_bytes(cls, data: bytes) -> Kept:
+        from pyarrow import parquet
+
+        return cls(parquet.read_table(io.BytesIO(data)))
+
+    def split(self, name: str, classes: Sequence[str], folder: Path, parts: Any = "one") -> Split:
+        """As a split over ``classes``; rows of other classes are left out. Images go to ``folder``, a file each, named by content."""
+        if not self.has_examples:
+            raise DataError(
+                f"read the kept examples of {name}",
+                "features were kept, not the examples",
+                "grow by statistics, or tune with --set keep=examples",
+            )
+        known = {label: index for index, label in enumerate(classes)}
+        held = self.where(np.array([label in known for label in self.labels], bool))
+        columns = held.table.column_names
+        inputs = held.table.column("input").to_pylist() if "input" in columns else [_file(folder, *row) for row in _images(held)]
+        targets = [known[label] for label in held.labels]
+        table = pa.table([inputs, targets, held.digests, [f"kept {digest[:8]}" for digest in held.digests]], schema=SCHEMA)
+        return Split(name, table, parts)
+
+
+def examples(split: Split, classes: Sequence[str], rows: NDArray[np.integer], *, kind: str) -> Kept:
+    """These rows of ``split``, as they are: texts, or the bytes of their image files."""
+    chosen = split.take(rows)
+    column = {"image": [Path(path).read_bytes() for path in chosen.inputs]} if kind == "image" else {"input": chosen.inputs}
+    return Kept(pa.table({**column, **_named(chosen, classes)}))
+
+
+def pooled(split: Split, classes: Sequence[str], rows: NDArray[np.integer], features: NDArray[np.float32]) -> Kept:
+    """The pooled features (n, width) of the whole ``split`` at these rows, in place of what they were made from."""
+    values = np.ascontiguousarray(features[rows], np.float32)
+    column = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+    return Kept(pa.table({FEATURES: column, **_named(split.take(rows), classes)}))
+
+
+def probed(split: Split, *, kind: str) -> NDArray[np.intp]:
+    """Rows of a probe: all of them, or as many as fit, each class in its share."""
+    most = MOST_PROBED
+    if kind == "image" and len(split):
+        sizes = [Path(path).stat().st_size for path in split.inputs]
+        most = min(most, max(1, int(MOST_BYTES / (sum(sizes) / len(sizes)))))
+    share = min(1.0, most / max(len(split), 1))
+    return thinned(split, lambda count: max(1, round(share * count)))
+
+
+def thinned(split: Split, quota: Any) -> NDArray[np.intp]:
+    """Of each class ``quota(its number of examples)`` rows, those with the smallest digests; in the order of the split."""
+    order = np.argsort(np.array(split.digests, dtype=object), kind="stable")
+    targets = split.targets
+    found = [order[targets[order] == target][: quota(int((targets == target).sum()))] for target in np.unique(targets)]
+    return np.sort(np.concatenate(found)) if found else np.empty(0, np.intp)
+
+
+def _named(split: Split, classes: Sequence[str]) -> dict[str, list[str]]:
+    return {"label": [classes[int(target)] for target in split.targets], "digest": split.digests}
+
+
+def _images(held: Kept) -> list[tuple[str, bytes]]:
+    return list(zip(held.digests, held.table.column("image").to_pylist(), strict=True))
+
+
+def _file(folder: Path, digest: str, content: bytes) -> str:
+    path = folder / f"{digest}.image"
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return str(path)
