@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 from regraft.errors import TrunkError
 from regraft.surgery.edits import EditRecord, apply, undo
+from regraft.surgery.heads import LinearHead
 from regraft.surgery.steps import Step
+from regraft.surgery.structure import Replace
 from regraft.trunk.network import HEAD, Network
 from regraft.trunk.select import select_stages
+from regraft.trunk.trunk import Trunk
 
 FROM_BEHIND = ("drop", "deepen")
 """Edits that move later stages: done from behind, so that the stages keep the names by which they were chosen."""
@@ -24,6 +27,13 @@ def operate(network: Network, steps: Sequence[Step]) -> list[EditRecord]:
         take_back(network, done)
         raise
     return done
+
+
+def operate_on_trunk(trunk: Trunk, steps: Sequence[Step]) -> list[EditRecord]:
+    """``operate`` where no head stands yet; what concerns the head alone is refused."""
+    if any(isinstance(step.edit, Replace) and step.edit.head for step in steps):
+        raise TrunkError(f"replace the head of {trunk.reference}", "it has none yet: the task makes one", "regraft edit NAME 'replace(head=mlp)' once it is tuned")
+    return operate(Network(trunk, LinearHead(trunk.width, 2, trunk.pooling)), steps)
 
 
 def take_back(network: Network, records: Sequence[EditRecord]) -> None:

@@ -15,7 +15,9 @@ from regraft import tasks
 from regraft.data import Dataset, Split, load
 from regraft.data.encode import Encoded, encode, prepare
 from regraft.errors import RequestError
+from regraft.plan.surgery import parse_surgery, split_model
 from regraft.surgery import heads
+from regraft.surgery.operation import operate_on_trunk
 from regraft.tasks import Task
 from regraft.trunk import load as models
 from regraft.trunk import pace
@@ -36,7 +38,8 @@ def no_work(what: str, done: int, total: int) -> None: ...
 
 @dataclass(eq=False, kw_only=True)
 class Job:
-    """``settings``: those of the request that bear on loading (``input_size``, ``max_length``, fractions)."""
+    """``settings``: those of the request that bear on loading (``input_size``, ``max_length``, fractions). ``edits``: records of the surgery
+    that the model had before anything trains (``bundled:minilm+drop(1, 3)``)."""
 
     request: Request
     dataset: Dataset
@@ -44,6 +47,7 @@ class Job:
     trunk: Trunk
     outline: Outline
     work: Work = no_work
+    edits: tuple[dict[str, Any], ...] = ()
     _encoded: dict[tuple[str, float], Encoded] = field(default_factory=dict)
 
     @property
@@ -79,7 +83,7 @@ class Job:
     def network(self, *, dropout: float, seed: int, fresh: bool = False) -> Network:
         """A network of its own for one run: the pretrained trunk (random weights if ``fresh``), its classifier off, a new head on top."""
         torch.manual_seed(seed)
-        trunk = open_trunk(self.reference, self.request, pretrained=not fresh)
+        trunk, _ = open_trunk(self.reference, self.request, pretrained=not fresh)
         return Network(trunk, self.task.head(trunk, self.num_classes, dropout))
 
 
@@ -89,19 +93,27 @@ def open_data(request: Request, work: Work = no_work) -> Dataset:
                 progress=work, **given)  # fmt: skip
 
 
-def open_trunk(reference: str, request: Request, *, pretrained: bool = True) -> Trunk:
-    trunk = models.load(reference, pretrained=pretrained, input_size=int(request.settings.get("input_size", 0)))
+def open_trunk(reference: str, request: Request, *, pretrained: bool = True) -> tuple[Trunk, tuple[dict[str, Any], ...]]:
+    """The trunk that ``reference`` names, its classifier off, and the records of the surgery that the reference asks for."""
+    model, surgery = split_model(reference)
+    trunk = models.load(model, pretrained=pretrained, input_size=int(request.settings.get("input_size", 0)))
     heads.strip(trunk)
-    return trunk
+    if not surgery:
+        return trunk, ()
+    records = operate_on_trunk(trunk, parse_surgery(surgery))
+    trunk.reference = f"{trunk.reference}+{surgery}"
+    return trunk, tuple(record.json() for record in records)
 
 
 def open_job(request: Request, dataset: Dataset, reference: str, work: Work = no_work) -> Job:
     """Load ``reference`` for ``dataset``; a model for another kind of input is refused before anything else happens."""
-    trunk = open_trunk(reference, request)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(request.settings.get("seed", 0)))
+        trunk, edits = open_trunk(reference, request)
     if trunk.input.kind != dataset.kind:
         raise RequestError(f"tune {reference} on {request.data}", f"the model takes {trunk.input.kind}, the data is {dataset.kind}",
                            "regraft models --task " + dataset.task)  # fmt: skip
-    job = Job(request=request, dataset=dataset, reference=reference, trunk=trunk, outline=measure(trunk), work=work)
+    job = Job(request=request, dataset=dataset, reference=reference, trunk=trunk, outline=measure(trunk), work=work, edits=edits)
     if (lengths := job.encoded("train").lengths) is not None:
         job.outline = measure(trunk, probe_length=max(1, round(float(lengths.mean()))))
     return job
