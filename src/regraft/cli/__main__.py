@@ -17,6 +17,7 @@ VERBS = {
     "models": "regraft.cli.models",
     "plan": "regraft.cli.plan",
     "tune": "regraft.cli.tune",
+    "merge": "regraft.cli.merge",
     "evaluate": "regraft.cli.evaluate",
     "predict": "regraft.cli.predict",
     "log": "regraft.cli.log",

@@ -42,7 +42,7 @@ def text(document: dict[str, Any]) -> str:
         + (f", parent{'s' if ',' in parents else ''} {parents}" if parents else ""),
         f"{document['task']}, {len(document['classes'])} classes, data {document['data']['fingerprint'][:12]} ({document['data']['reference']})",
         "",
-        grid(Plan.from_json(document["plan"])),
+        grid(Plan.from_json(document["plan"])) if document["plan"]["phases"] else f"{document['strategy']}: nothing was trained",
         "",
         *(f"- {reason}" for reason in document["plan"].get("reasons", [])),
         "",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,17 +64,27 @@ def load_state(module: nn.Module, files: Mapping[str, tuple[Path, str]]) -> None
     """
     places = module.state_dict()
     _check_names(places, files)
+    with torch.no_grad():
+        for path, name, value in _values(files):
+            place = places[name]
+            if (value.dtype, value.shape) != (place.dtype, place.shape):
+                raise DamagedError(f"load {name!r} from {path.name}", f"it is {value.dtype} {tuple(value.shape)}, the model "
+                                   f"has {place.dtype} {tuple(place.shape)}", "load the model that these weights belong to")  # fmt: skip
+            place.copy_(value)
+
+
+def read_state(files: Mapping[str, tuple[Path, str]]) -> dict[str, Tensor]:
+    """The tensors of safetensors files by name; ``files`` as for ``load_state``."""
+    return {name: value for _, name, value in _values(files)}
+
+
+def _values(files: Mapping[str, tuple[Path, str]]) -> Iterator[tuple[Path, str, Tensor]]:
     by_file: dict[Path, list[tuple[str, str]]] = {}
     for name, (path, key) in files.items():
         by_file.setdefault(path, []).append((name, key))
-    with torch.no_grad():
-        for path, rows in by_file.items():
-            for name, value in _read(path, rows).items():
-                place = places[name]
-                if (value.dtype, value.shape) != (place.dtype, place.shape):
-                    raise DamagedError(f"load {name!r} from {path.name}", f"it is {value.dtype} {tuple(value.shape)}, the model "
-                                       f"has {place.dtype} {tuple(place.shape)}", "load the model that these weights belong to")  # fmt: skip
-                place.copy_(value)
+    for path, rows in by_file.items():
+        for name, value in _read(path, rows).items():
+            yield path, name, value
 
 
 def _check_names(places: Mapping[str, Tensor], files: Mapping[str, tuple[Path, str]]) -> None:

@@ -1,0 +1,1 @@
+"""Conductors of the next generation: growing one model, merging several."""
