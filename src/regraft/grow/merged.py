@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from regraft import lineage
+from regraft.evaluate import stored
 from regraft.grow import examples as measured
 from regraft.grow.relatives import Relative, open_relative
 from regraft.plan import explain
@@ -16,7 +17,6 @@ from regraft.trunk.network import Network
 from regraft.trunk.outline import Outline
 from regraft.tune import derive as derived
 from regraft.tune import document as documents
-from regraft.tune import record as records
 from regraft.tune.execute import peak_memory_bytes
 from regraft.tune.generation import Generation
 
@@ -131,7 +131,7 @@ def assets_of(store: lineage.Store, merging: Merging) -> dict[str, bytes]:
     known = {part[i : i + size] for part in seen for i in range(0, len(part), size)}
     answers = {}
     if "test" in merging.examples.splits:
-        answers = records.answers(merging.logits("test"), merging.examples.encoded["test"].digests)
+        answers = stored.packed(merging.logits("test"), merging.examples.encoded["test"].digests, merging.examples.targets("test"))
     base = store.read("bases", merging.relatives[0].record.base or "")
     return {**store.assets(base), **answers, measured.SEEN: b"".join(sorted(known))}
 
