@@ -107,8 +107,7 @@ class Operation:
         if found is None:
             return {}
         return {
-            split: task.document(task.probabilities(logits), found.targets(split), found.classes)
-            for split, logits in self.answers[when].items()
+            split: task.document(task.answers(logits), found.targets(split), found.classes) for split, logits in self.answers[when].items()
         }
 
     def _examples(self, data: str | None, work: Work) -> Examples | None:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regraft import lineage
+from regraft.evaluate import stored
 from regraft.evaluate.compare import paired
 from regraft.grow import examples as measured
-from regraft.grow.relatives import open_relative
 from regraft.plan.plan import Plan
+from regraft.serve import rebuild
 from regraft.trunk.measure import measure
 from regraft.trunk.outline import Outline
+from regraft.tune import derive as records
 from regraft.tune import document as documents
-from regraft.tune import record as records
 from regraft.tune.execute import peak_memory_bytes
 from regraft.tune.generation import Generation
 
@@ -50,17 +51,16 @@ def record(operation: Operation, name: str) -> Generation:
 
 def restored(store: lineage.Store, current: lineage.Generation, earlier: lineage.Generation, name: str) -> Generation:
     """``earlier`` once more, as a child of ``current``: all of its tensors are there."""
-    relative = open_relative(store, earlier)
+    network = rebuild.network(store, earlier.digest).network
     manifest = {
         **records.inherited(earlier.manifest),
-        **{key: earlier.manifest[key] for key in ("data", "classes", "metrics", "warnings")},
+        **{key: earlier.manifest[key] for key in ("data", "classes", "metrics", "warnings", "edits")},
         "strategy": "undo",
         "plan": {**earlier.manifest["plan"], "strategy": "undo", "phases": []},
-        "edits": list(relative.edits),
         "cost": {**earlier.manifest["cost"], "time_s": 0.0, "train_s": 0.0, "trainable_parameters": 0},
         "restores": earlier.digest,
     }
-    made = records.derive(store, manifest, relative.rebuilt.network, name=name, assets=store.assets(earlier), parents=[current.digest])
+    made = records.derive(store, manifest, network, name=name, assets=store.assets(earlier), parents=[current.digest])
     return Generation(store, made, document_of(made))
 
 
@@ -128,6 +128,8 @@ def assets_of(operation: Operation) -> dict[str, bytes]:
     held = operation.store.assets(operation.parent)
     answers = {}
     if operation.examples is not None and "test" in operation.answers["after"]:
-        answers = records.answers(operation.answers["after"]["test"], operation.examples.encoded["test"].digests)
+        answers = stored.packed(
+            operation.answers["after"]["test"], operation.examples.encoded["test"].digests, operation.examples.targets("test")
+        )
     kept = {name: content for name, content in held.items() if name in KEPT_ASSETS}
     return {**operation.network.trunk.assets, **kept, **answers}
