@@ -7,13 +7,48 @@ from typing import Any, Literal
 
 InputKind = Literal["text", "image", "audio", "tensor"]
 Pooling = Literal["none", "mean", "first", "last"]
+Parts = Literal["one", "pair", "words"]
+Target = Literal["class", "level", "number", "set", "tags", "mask"]
+
+PART = "\x1f"
+"""Stands between the parts of an input that has several (two texts, the words of a sentence): ASCII's own unit separator."""
 
 SPLITS = ("train", "valid", "test")
 METRICS = (
     "accuracy", "balanced_accuracy", "macro_f1", "micro_f1", "log_loss", "calibration_error", "mean_iou", "entity_f1",
-    "mean_average_precision", "r2", "spearman", "wer", "cer", "perplexity", "preference_accuracy",
+    "mean_average_precision", "r2", "spearman", "wer", "cer", "perplexity", "preference_accuracy", "pearson", "mean_absolute_error",
+    "exact_match", "entity_precision", "entity_recall", "pixel_accuracy",
 )  # fmt: skip
-LOWER_IS_BETTER = frozenset({"log_loss", "calibration_error", "wer", "cer", "perplexity"})
+LOWER_IS_BETTER = frozenset({"log_loss", "calibration_error", "wer", "cer", "perplexity", "mean_absolute_error"})
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What the examples of a task look like, which is all that reading and encoding them needs to know of it.
+
+    ``parts`` of an input: one text or image, a pair of texts, or the words of a sentence. ``target``: one of several classes, a level of a
+    scale, a number, a set of labels, a tag for each word, a class for each pixel.
+    """
+
+    kind: InputKind
+    parts: Parts = "one"
+    target: Target = "class"
+
+
+FORMS: dict[str, Form] = {
+    "text-classification": Form("text"),
+    "image-classification": Form("image"),
+    "text-pair-classification": Form("text", "pair"),
+    "text-regression": Form("text", target="number"),
+    "image-regression": Form("image", target="number"),
+    "text-pair-regression": Form("text", "pair", "number"),
+    "text-ordinal": Form("text", target="level"),
+    "image-ordinal": Form("image", target="level"),
+    "text-multilabel": Form("text", target="set"),
+    "image-multilabel": Form("image", target="set"),
+    "token-classification": Form("text", "words", "tags"),
+}
+"""The form of each task that comes with the package; ``regraft.tasks`` holds what else there is to say about them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,10 +114,10 @@ def test_two_possible_label_columns_are_an_error_that_lists_them(tmp_path):
 
 def test_two_text_columns_are_an_error_that_lists_them(tmp_path):
     rows = [(text, f"{text} said again", label) for text, label in zip(SENTENCES, LABELS, strict=True)]
-    path = write(tmp_path / "a.csv", rows, header=("premise", "hypothesis", "label"))
-    with pytest.raises(DataError, match="say which: --input premise or --input hypothesis"):
+    path = write(tmp_path / "a.csv", rows, header=("opening", "answer", "label"))
+    with pytest.raises(DataError, match="say which: --input opening or --input answer"):
         load(path)
-    assert load(path, input="premise").num_examples == len(rows)
+    assert load(path, input="opening").num_examples == len(rows)
 
 
 def test_unknown_column_names_the_nearest(tmp_path):

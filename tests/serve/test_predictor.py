@@ -136,7 +136,7 @@ def test_images_are_answered_as_the_stored_network_would(tmp_path: Path):
         pixels = np.random.default_rng(i).integers(0, 255, (8, 8, 3), dtype=np.uint8)
         paths.append(str(tmp_path / f"{i}.png"))
         Image.fromarray(pixels).save(paths[-1])
-    found = Predictor.load(stored.store, "mine").probabilities(paths)
+    found = Predictor.load(stored.store, "mine").answers(paths)
     pixels = np.stack([np.asarray(Image.open(path)) for path in paths]) / 255
     ready = torch.tensor((pixels - IMAGE.mean) / IMAGE.std, dtype=torch.float32).permute(0, 3, 1, 2)
     with torch.inference_mode():
@@ -145,13 +145,13 @@ def test_images_are_answered_as_the_stored_network_would(tmp_path: Path):
 
 def test_an_answer_does_not_depend_on_what_else_is_asked(tmp_path: Path):
     predictor = Predictor.load(keep(tmp_path, "reader").store, "mine")
-    alone = np.concatenate([predictor.probabilities([text]) for text in TEXTS])
-    assert np.allclose(predictor.probabilities(TEXTS), alone, atol=1e-6)
+    alone = np.concatenate([predictor.answers([text]) for text in TEXTS])
+    assert np.allclose(predictor.answers(TEXTS), alone, atol=1e-6)
 
 
 def test_a_split_that_is_encoded_already_is_taken_as_it_is(tmp_path: Path):
     predictor = Predictor.load(keep(tmp_path, "reader").store, "mine")
-    assert np.array_equal(predictor.probabilities(predictor.encode(TEXTS)), predictor.probabilities(TEXTS))
+    assert np.array_equal(predictor.answers(predictor.encode(TEXTS)), predictor.answers(TEXTS))
 
 
 def test_nothing_asked_is_nothing_answered(tmp_path: Path):
@@ -160,7 +160,7 @@ def test_nothing_asked_is_nothing_answered(tmp_path: Path):
 
 def test_the_limit_on_length_is_that_of_training(tmp_path: Path):
     predictor = Predictor.load(keep(tmp_path, "reader", plan={"settings": {"max_length": 2}}).store, "mine")
-    assert np.allclose(predictor.probabilities(["where is my card"]), predictor.probabilities(["where is"]))
+    assert np.allclose(predictor.answers(["where is my card"]), predictor.answers(["where is"]))
 
 
 def test_the_input_and_pooling_of_training_overrule_those_of_the_architecture(tmp_path: Path):

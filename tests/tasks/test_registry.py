@@ -8,13 +8,14 @@ import pytest
 
 from regraft import tasks
 from regraft.errors import RequestError
+from regraft.spec import FORMS
 from regraft.tasks import registry
 
 
-def test_both_built_in_tasks_have_the_input_they_say():
-    assert tasks.names() == ("image-classification", "text-classification")
-    assert tasks.of("text-classification").kind == "text"
-    assert tasks.of("image-classification").kind == "image"
+def test_every_form_has_its_task_and_every_task_its_form():
+    assert tasks.names() == tuple(sorted(FORMS))
+    assert all(tasks.of(name).form == form and tasks.of(name).name == name for name, form in FORMS.items())
+    assert tasks.of("image-regression").kind == "image"
 
 
 def test_an_unknown_task_is_answered_with_the_nearest_name():

@@ -57,7 +57,7 @@ def test_answers_are_those_of_the_generation_in_the_order_of_the_examples(taught
     teacher = Teacher(Store(store), "old", cache=cache)
     splits = [dataset.splits["valid"], dataset.splits["train"]]
     found = teacher.taught(splits, [*reversed(dataset.classes), "new"])
-    probabilities = rg.open("old", store=store).predictor.probabilities(splits[0].inputs + splits[1].inputs)
+    probabilities = rg.open("old", store=store).predictor.answers(splits[0].inputs + splits[1].inputs)
     softened = np.exp(found.logits - found.logits.max(1, keepdims=True))
     np.testing.assert_allclose(softened / softened.sum(1, keepdims=True), probabilities, atol=1e-5)
     assert found.columns.tolist() == [2, 1, 0]
@@ -99,3 +99,26 @@ def test_the_rate_is_found_under_the_objective(taught, model):
     store, data = taught
     plan = rg.plan(data, model=model, store=store, strategy="full", objective="distill(teacher=old)", **{**OPTIONS, "lr": "find"})
     assert any("range test" in reason for reason in plan.reasons)
+
+
+def test_features_of_chosen_stages_are_taught_too(taught, model):
+    store, data = taught
+    objective = "feature_distill(teacher=old, pairs=[blocks.0:blocks.1], weight=0.1)"
+    made = rg.tune(data, model=model, store=store, name="inside", strategy="full", objective=objective, **OPTIONS)
+    assert "feature_distill" in made.record.manifest["plan"]["objective"]
+    with pytest.raises(PlanError, match=r"stage 'blocks\.9' of old\nfound: the teacher has no such stage"):
+        rg.tune(
+            data,
+            model=model,
+            store=store,
+            name="inside-2",
+            strategy="full",
+            objective=objective.replace("blocks.1]", "blocks.9]"),
+            **OPTIONS,
+        )
+
+
+def test_examples_of_old_data_hold_what_they_need(taught, model, tmp_path):
+    store, data = taught
+    made = rg.tune(data, model=model, store=store, name="held", strategy="full", objective=f"ewc(examples={data}, count=5)", **OPTIONS)
+    assert made.metrics["test"]["accuracy"]["n"] > 0

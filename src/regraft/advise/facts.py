@@ -12,7 +12,8 @@ from regraft.spec import InputKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """``counts``: training examples of each class, in class order. ``mean_length``: tokens of an example; 0 for images.
+    """``counts``: training examples of each class, in class order; all in one where there are no classes. ``solvable``: whether the task has a head
+    that can be solved in closed form. ``mean_length``: tokens of an example; 0 for images.
 
     ``macs_per_s``: multiply-adds that this machine was measured to do in a second; 0 where it was not measured.
     ``has_valid``: the data brings a valid split of its own, so that none is cut off the training examples.
@@ -23,6 +24,7 @@ class Facts:
     mean_length: float = 0.0
     macs_per_s: float = 0.0
     has_valid: bool = False
+    solvable: bool = True
 
     @classmethod
     def of(cls, targets: NDArray[np.integer], num_classes: int, *, kind: InputKind, **rest: float | bool) -> Facts:
@@ -49,5 +51,7 @@ class Facts:
         return max(self.counts) / self.num_examples
 
     def __str__(self) -> str:
+        if self.num_classes == 1:
+            return f"{self.num_examples:,} training examples"
         examples = f"{self.num_examples:,} training examples in {self.num_classes:,} classes"
         return f"{examples}, {self.per_class:,.0f} in the median class"

@@ -55,10 +55,12 @@ def _strategy(facts: Facts, probe: ProbeResult | None) -> tuple[str, str]:
             "full",
             f"full: a probe on the frozen features knows no more than always naming the largest class; all of the trunk has to move ({facts})",
         )
-    if facts.per_class <= priors.FEW_PER_CLASS:
+    if facts.per_class <= priors.FEW_PER_CLASS and facts.solvable:
         return "linear_probe", f"linear_probe: {facts}; that is too little to move a trunk by"
     if facts.num_examples > priors.FULL_FROM:
         return "full", f"full: {facts}; from {priors.FULL_FROM:,} on, tuning everything at once is the published rule"
+    if not facts.solvable:
+        return "full", f"full: {facts}; this task has no head that is solved first, and all of the trunk is tuned at once"
     return "lp_ft", (
         f"lp_ft: {facts}; below {priors.FULL_FROM:,}, a head that is solved first keeps the tuning that follows from "
         "distorting the features (Kumar et al. 2022)"

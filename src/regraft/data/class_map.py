@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -26,18 +26,27 @@ def sides(found: Examples) -> np.ndarray:
 
 def learnt(found: Examples, sides: np.ndarray, reference: str) -> tuple[str, ...]:
     """Names of the classes that there are examples to learn from; raises :class:`DataError` for fewer than two."""
-    undecided = bool(np.all(sides == split.UNDECIDED))
-    rows = sides == (split.UNDECIDED if undecided else split.TRAIN)
-    if not rows.any():
-        given = ", ".join(SPLITS[side] for side in np.unique(sides))
-        advice = "name a split train, or give the file by itself to have it divided"
-        raise DataError(f"read {reference}", f"no training example, only {given}", advice)
+    rows = split.training_rows(sides, reference)
     codes = found.table.column("target").to_numpy()[rows]
     classes = tuple(in_order(found.labels[code] for code in np.unique(codes)))
     if len(classes) < 2:
         advice = "classification needs at least two classes; --target names another column"
         raise DataError(f"read {reference}", f"one class only: {classes[0]!r}", advice)
     return classes
+
+
+def grown(found: Examples, sides: np.ndarray, known: Sequence[str], reference: str) -> tuple[str, ...]:
+    """``known``, in their order, then the names that only the training examples have. Raises :class:`DataError` for one that differs from a
+    known one in case, spaces or hyphens alone: it would be learned as something else."""
+    codes = found.table.column("target").to_numpy()[split.training_rows(sides, reference)]
+    names = [found.labels[code] for code in np.unique(codes)]
+    fresh = in_order(name for name in names if name not in set(known))
+    alike = {folded(name): name for name in known}
+    twins = [f"{name!r} as {alike[folded(name)]!r}" for name in fresh if folded(name) in alike]
+    if twins:
+        raise DataError(f"read {reference}", f"{len(twins)} labels that differ from a known class only by case, spaces or hyphens",
+                        f"write {', '.join(twins[:SHOWN])}")  # fmt: skip
+    return (*known, *fresh)
 
 
 def targets(
@@ -71,6 +80,6 @@ def _advice(unknown: Iterable[str], classes: tuple[str, ...]) -> str:
     if twins:
         return f"write {', '.join(twins[:SHOWN])}: they differ only by case, spaces or hyphens"
     if all(len(parts) > 1 and set(parts) <= set(classes) for parts in (re.split(r"\s*[|,;]\s*", label) for label in labels)):
-        return "one label per row: several labels for one example are not read by this version"
+        return "several labels for one example are read by --task text-multilabel (or image-multilabel)"
     near = suggest(labels[0], classes) if len(classes) <= 20 else "give train examples of them, or mend the labels"
     return f"{near}; to go on without these rows: --allow-rejected"

@@ -12,8 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from regraft.data import forms
 from regraft.data.names import AUDIO_ENDINGS, IMAGE_ENDINGS, SPLIT_OF
 from regraft.errors import DataError, suggest
+from regraft.spec import Form, InputKind
 
 TEXT_NAMES = (
     "text", "sentence", "content", "review", "question", "query", "utterance", "message", "comment", "tweet", "document", "body", "prompt",
@@ -75,31 +77,104 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The choice: names of the columns (``split`` may be None), the kind of input, and sentences that say why."""
+    """The choice: names of the columns (``inputs``: two of them for a pair; ``split`` may be None), the form of the examples, and sentences that
+    say why."""
 
-    input: str
+    inputs: tuple[str, ...]
     target: str
     split: str | None
-    kind: str
+    form: Form
     said: tuple[str, ...]
 
 
-def choose(rows: Rows, where: str, *, input: str | None = None, target: str | None = None, kind: str | None = None) -> Columns:
-    """``rows``: a sample of the table, column by column. ``input`` and ``target`` name columns and overrule; ``kind`` (``text`` or ``image``)
-    is what the task asks for. Raises :class:`DataError` for an unknown name, and where the choice is open."""
-    for option, name in (("--input", input), ("--target", target)):
+def choose(rows: Rows, where: str, *, input: str | None = None, target: str | None = None, form: Form | None = None) -> Columns:
+    """``rows``: a sample of the table, column by column. ``input`` (two, for a pair: ``first,second``) and ``target`` name columns and overrule;
+    ``form`` is what the task asks for. Raises :class:`DataError` for an unknown name, and where the choice is open."""
+    given = _named_inputs(rows, input)
+    for option, name in (*(("--input", name) for name in given), ("--target", target)):
         if name is not None and name not in rows:
             raise DataError(f"{option} {name} in {where}", f"no such column; the columns are {', '.join(rows)}", suggest(name, rows))
     facts = [Facts.of(name, values) for name, values in rows.items()]
     _refuse_unread(facts, where)
-    split = _split_column(rows, taken=(input, target))
+    split = _split_column(rows, taken=(*given, target))
     free = [column for column in facts if column.name != split]
-    said: list[str] = []
-    source = _input(free, where, input, target, kind, said)
-    chosen = _target([column for column in free if column.name != source.name], where, target, said)
-    if split:
-        said.append(f"Column {split!r} says which split a row belongs to.")
-    return Columns(source.name, chosen, split, "image" if source.is_path and kind != "text" else "text", tuple(said))
+    said = [f"Column {split!r} says which split a row belongs to."] if split else []
+    if (form is None and not given and target is None) or (form and form.parts == "words"):
+        found = _words(rows, given, target, where, wanted=form is not None)
+        if found:
+            return Columns(
+                (found[0],),
+                found[1],
+                split,
+                Form("text", "words", "tags"),
+                (f"Words are in column {found[0]!r}, their tags in {found[1]!r}.", *said),
+            )
+    pair = _pair(rows, given, where, wanted=form is not None and form.parts == "pair") if form is None or form.parts == "pair" else None
+    if pair:
+        said.insert(0, f"Inputs are pairs of texts, from the columns {pair[0]!r} and {pair[1]!r}.")
+        chosen = _target([column for column in free if column.name not in pair], where, target, said)
+        return Columns(pair, chosen, split, form or _said(Form("text", "pair", forms.target_in(rows[chosen])), chosen, said), tuple(said))
+    if len(given) > 1:
+        raise DataError(
+            f"--input {input} with {where}",
+            "two columns, for a task on single inputs",
+            "a task on pairs, such as --task text-pair-classification",
+        )
+    kind = form.kind if form else None
+    reasons: list[str] = []
+    source = _input(free, where, given[0] if given else None, target, kind, reasons)
+    chosen = _target([column for column in free if column.name != source.name], where, target, reasons)
+    seen: InputKind = "image" if source.is_path and kind != "text" else "text"
+    if form is not None and form.kind != seen:
+        raise DataError(f"a task on {form.kind} inputs with {where}", f"the inputs in column {source.name!r} look like {seen}",
+                        "leave --task out, or name the right column with --input")  # fmt: skip
+    said = [*reasons, *said]
+    return Columns(
+        (source.name,), chosen, split, form or _said(Form(seen, "one", forms.target_in(rows[chosen])), chosen, said), tuple(said)
+    )
+
+
+def _said(form: Form, target: str, said: list[str]) -> Form:
+    """``form``, with the sentence that says why it is no classification, where it is none."""
+    classification = "text-pair-classification" if form.parts == "pair" else f"{form.kind}-classification"
+    if form.target == "number":
+        said.append(
+            f"Column {target!r} holds numbers of many values, so they are predicted as numbers; --task {classification} takes them for classes."
+        )
+    if form.target == "set":
+        said.append(f"Column {target!r} holds several labels a row; --task {classification} takes every combination for a class.")
+    return form
+
+
+def _named_inputs(rows: Rows, given: str | None) -> tuple[str, ...]:
+    """The columns that --input names: one, also where its name has a comma in it, or two."""
+    if given is None:
+        return ()
+    names = tuple(name.strip() for name in given.split(","))
+    return names if len(names) == 2 and given not in rows else (given,)
+
+
+def _words(rows: Rows, given: tuple[str, ...], target: str | None, where: str, *, wanted: bool) -> tuple[str, str] | None:
+    """Columns of words and tags: those named, else those found; where the task wants them they have to be there."""
+    found = forms.words_in(rows)
+    words, tags = (given[0] if given else found and found[0]), target or (found and found[1])
+    if words and tags:
+        return words, tags
+    if wanted:
+        raise DataError(f"find words and tags in {where}", f"no two columns hold lists of one length; the columns are {', '.join(rows)}",
+                        "name them: --input tokens --target tags; or give a CoNLL file")  # fmt: skip
+    return None
+
+
+def _pair(rows: Rows, given: tuple[str, ...], where: str, *, wanted: bool) -> tuple[str, ...] | None:
+    """Two columns of texts: those named, else those whose names belong together."""
+    if len(given) == 2:
+        return given
+    found = None if given else forms.pair_in(list(rows))
+    if found is None and wanted:
+        raise DataError(f"find a pair of texts in {where}", f"no two column names that belong together among {', '.join(rows)}",
+                        "name them: --input first,second")  # fmt: skip
+    return found
 
 
 def _refuse_unread(facts: list[Facts], where: str) -> None:
@@ -140,6 +215,10 @@ def _target(facts: list[Facts], where: str, given: str | None, said: list[str]) 
     if named:
         said.append(f"Target is column {named.name!r}, by its name{_also(named, labels, '--target')}.")
         return named.name
+    numbers = [column for column in facts if column.number_share > 0.9 and column.num_distinct > 1]
+    if not labels and len(numbers) == 1:
+        said.append(f"Target is column {numbers[0].name!r}: the only one of numbers.")
+        return numbers[0].name
     if len(labels) == 1:
         said.append(
             f"Target is column {labels[0].name!r}: it has few values ({labels[0].num_distinct} among the first {labels[0].num_values:,})."

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from regraft import digest
-from regraft.spec import SPLITS, InputKind
+from regraft.data import arrays
+from regraft.spec import SPLITS, Form, InputKind, Parts, Target
 
-TASKS: dict[str, InputKind] = {"text-classification": "text", "image-classification": "image"}
-SCHEMA = pa.schema([("input", pa.string()), ("target", pa.int64()), ("digest", pa.string()), ("where", pa.string())])
+
+def schema_of(target: pa.DataType) -> pa.Schema:
+    """The columns of a split whose targets are of this type (:mod:`regraft.data.arrays`)."""
+    return pa.schema([("input", pa.string()), ("target", target), ("digest", pa.string()), ("where", pa.string())])
+
+
+SCHEMA = schema_of(arrays.CLASS)
+"""Of a classification task."""
+OUTPUTS: dict[Target, str] = {
+    "class": "{} classes", "level": "{} levels", "number": "a number", "set": "{} labels", "tags": "{} tags", "mask": "{} classes of pixels",
+}  # fmt: skip
 Progress = Callable[[str, int, int], None]
 """Called as (what is being done, how many are done, how many there are; 0 where that is not known)."""
 
@@ -31,12 +42,14 @@ class Rejected:
 class Split:
     """The examples of one split, as the columns of ``table``.
 
-    ``input``: text, or absolute path of an image; ``target``: int64 index into the data set's classes; ``digest``: SHA-256 in hex of the text or of the
-    file's bytes; ``where``: file and row (rows as a spreadsheet counts them, the header being 1), or path within the data set.
+    ``input``: text (its parts, if there are several, joined by ``spec.PART``), or absolute path of an image; ``target``: in the form that
+    the task reads (:mod:`regraft.data.arrays`), for classification an int64 index into the data set's classes; ``digest``: SHA-256 in hex of the
+    text or of the file's bytes; ``where``: file and row (rows as a spreadsheet counts them, the header being 1), or path within the data set.
     """
 
     name: str
     table: pa.Table
+    parts: Parts = "one"
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -47,8 +60,8 @@ class Split:
 
     @property
     def targets(self) -> np.ndarray:
-        """(n,) int64."""
-        return self.table.column("target").to_numpy()
+        """(n,) int64 classes, (n,) float32 numbers, (n, k) float32 sets, or (n,) objects: the tags of each sentence, the path of each mask."""
+        return arrays.of_column(self.table.column("target"))
 
     @property
     def digests(self) -> list[str]:
@@ -59,18 +72,32 @@ class Split:
 
     def take(self, rows: np.ndarray | list[int]) -> Split:
         """The same split with only these rows, in this order."""
-        return Split(self.name, self.table.take(pa.array(rows, pa.int64())))
+        return Split(self.name, self.table.take(pa.array(rows, pa.int64())), self.parts)
+
+
+def unlabelled(inputs: Sequence[str], form: Form, num_classes: int) -> Split:
+    """A split of ``inputs`` to be answered, without targets that mean anything."""
+    given = list(inputs)
+    columns = [
+        pa.array(given, pa.string()),
+        arrays.blank(form, given, num_classes),
+        pa.array([""] * len(given)),
+        pa.array(given, pa.string()),
+    ]
+    target = columns[1].type
+    return Split("predict", pa.Table.from_arrays(columns, schema=schema_of(target)), form.parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """``classes``: names in order; the index is the target, the same in all splits. ``splits``: in the order train, valid, test, without those that
-    do not exist. ``fingerprint``: see :func:`fingerprint`. ``said``: what was found, inferred and left out, as sentences. ``given_splits``: splits that
-    came with the data (the others were carved). ``empty_folders``: class folders without a usable file."""
+    """``form``: what the examples of the task look like. ``classes``: names in order; the index is the target, the same in all splits. ``splits``: in
+    the order train, valid, test, without those that do not exist. ``fingerprint``: see :func:`fingerprint`. ``said``: what was found, inferred and
+    left out, as sentences. ``given_splits``: splits that came with the data (the others were carved). ``empty_folders``: class folders without a usable
+    file. ``facts``: what else the task has to know to read a target or an answer (JSON: the mean of numbers, the scheme of tags)."""
 
     reference: str
     task: str
-    kind: InputKind
+    form: Form
     classes: tuple[str, ...]
     splits: dict[str, Split]
     fingerprint: str
@@ -78,15 +105,25 @@ class Dataset:
     rejected: tuple[Rejected, ...] = ()
     given_splits: tuple[str, ...] = ()
     empty_folders: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> InputKind:
+        return self.form.kind
+
+    @property
+    def outputs(self) -> str:
+        """What is told apart, or predicted, in words: 77 classes."""
+        return OUTPUTS[self.form.target].format(len(self.classes))
 
     @property
     def num_examples(self) -> int:
         return sum(len(split) for split in self.splits.values())
 
     def counts(self, split: str) -> dict[str, int]:
-        """Examples per class, in the order of ``classes``."""
-        counted = np.bincount(self.splits[split].targets, minlength=len(self.classes))
-        return {name: int(count) for name, count in zip(self.classes, counted, strict=True)}
+        """Examples (of tags: words) per class, in the order of ``classes``; nothing where targets are numbers or masks."""
+        counted = arrays.counts(self.splits[split].targets, len(self.classes))
+        return {name: int(count) for name, count in zip(self.classes, counted, strict=True)} if counted is not None else {}
 
 
 def fingerprint(task: str, classes: tuple[str, ...], splits: dict[str, Split]) -> str:
@@ -98,6 +135,6 @@ def fingerprint(task: str, classes: tuple[str, ...], splits: dict[str, Split]) -
             hasher = hashlib.sha256()
             for batch in splits[name].table.select(["digest", "target"]).to_batches():
                 hasher.update("".join(batch.column("digest").to_pylist()).encode())
-                hasher.update(batch.column("target").to_numpy().astype("<i8").tobytes())
+                hasher.update(arrays.as_bytes(batch.column("target")))
             contents[name] = hasher.hexdigest()
     return digest.of_json({"task": task, "classes": list(classes), "splits": contents})

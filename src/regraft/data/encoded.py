@@ -21,12 +21,14 @@ from regraft.errors import DataError
 if TYPE_CHECKING:
     from torch import Tensor
 
+IGNORE = -100
+"""The target of a place that has none; PyTorch's cross-entropy leaves it out by default."""
 Progress = Callable[[int, int], None]
 """Called as (examples done, examples in all); for images from worker threads."""
 
 
 class Encoded(ABC):
-    """``targets`` (n,) int64. ``lengths`` (n,) int32 tokens, ``None`` where all rows are of one size. ``digests``: content hash of
+    """``targets``: as ``Split.targets`` gives them, the truth that answers are measured against. ``lengths`` (n,) int32 tokens, ``None`` where all rows are of one size. ``digests``: content hash of
     each example. ``preprocessing``: hash of all that was done to the raw examples. ``cut`` (n,) bool: rows that lost tokens."""
 
     def __init__(
@@ -45,6 +47,13 @@ class Encoded(ABC):
     def batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> dict[str, Tensor]:
         """``rows`` in the order given. Text: ``input_ids``, ``attention_mask`` (B, L) int64, L being the longest row or ``width``
         if that is more; image: ``image`` (B, 3, H, W) uint8."""
+
+    def target_batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> Tensor:
+        """The targets of ``rows`` as a loss takes them: (B,) classes or numbers, (B, k) sets, or a class for each place of the input, aligned with
+        ``batch`` of the same arguments, ``IGNORE`` where there is none."""
+        import torch
+
+        return torch.from_numpy(self.targets[np.asarray(rows, dtype=np.int64)])
 
     @abstractmethod
     def wait(self) -> None:
@@ -83,6 +92,9 @@ class Rows(Encoded):
     def batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> dict[str, Tensor]:
         return self._parent.batch(self._rows[np.asarray(rows, dtype=np.int64)], width=width)
 
+    def target_batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> Tensor:
+        return self._parent.target_batch(self._rows[np.asarray(rows, dtype=np.int64)], width=width)
+
     def wait(self) -> None:
         self._parent.wait()
 
@@ -104,18 +116,32 @@ class Joined(Encoded):
     def batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> dict[str, Tensor]:
         import torch
 
+        pieces, order = self._pieces(rows, width)
+        inputs = [part.batch(own, width=shared) for part, own, shared in pieces]
+        return inputs[0] if order is None else {name: torch.cat([piece[name] for piece in inputs])[order] for name in inputs[0]}
+
+    def target_batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> Tensor:
+        import torch
+
+        pieces, order = self._pieces(rows, width)
+        targets = [part.target_batch(own, width=shared) for part, own, shared in pieces]
+        return targets[0] if order is None else torch.cat(targets)[order]
+
+    def _pieces(self, rows: Sequence[int] | np.ndarray, width: int) -> tuple[list[tuple[Encoded, np.ndarray, int]], Tensor | None]:
+        """(side, its own rows, width) for each side that ``rows`` fall on, and how to put both back in order."""
+        import torch
+
         wanted = np.asarray(rows, dtype=np.int64)
         if self.lengths is not None and len(wanted):
             width = max(width, int(self.lengths[wanted].max()))
         first, second = self._parts
         places = np.flatnonzero(wanted < len(first)), np.flatnonzero(wanted >= len(first))
         if not len(places[1]):
-            return first.batch(wanted, width=width)
+            return [(first, wanted, width)], None
         if not len(places[0]):
-            return second.batch(wanted - len(first), width=width)
-        pieces = first.batch(wanted[places[0]], width=width), second.batch(wanted[places[1]] - len(first), width=width)
-        order = torch.from_numpy(np.argsort(np.concatenate(places)))
-        return {name: torch.cat([piece[name] for piece in pieces])[order] for name in pieces[0]}
+            return [(second, wanted - len(first), width)], None
+        sides: list[tuple[Encoded, np.ndarray, int]] = [(first, wanted[places[0]], width), (second, wanted[places[1]] - len(first), width)]
+        return sides, torch.from_numpy(np.argsort(np.concatenate(places)))
 
     def wait(self) -> None:
         for part in self._parts:

@@ -44,8 +44,10 @@ class Examples:
     thumbs: np.ndarray
 
 
-def collect(raws: Iterable[Raw], kind: str, *, near: bool, progress: Progress | None = None, total: int = 0) -> Examples:
-    """Check and digest every row. ``near``: also look at every image closely enough to find near duplicates."""
+def collect(
+    raws: Iterable[Raw], kind: str, *, near: bool, may_be_blank: bool = False, progress: Progress | None = None, total: int = 0
+) -> Examples:
+    """Check and digest every row. ``near``: also look at every image closely enough to find near duplicates. ``may_be_blank``: labels."""
     spool = Spool(SCHEMA)
     labels: dict[str, int] = {}
     rejected: list[Rejected] = []
@@ -57,12 +59,12 @@ def collect(raws: Iterable[Raw], kind: str, *, near: bool, progress: Progress | 
         kept: dict[str, list] = {name: [] for name in SCHEMA.names}
         looks = _looks(raw, near) if kind == "image" else map(_read, raw.inputs)
         for text, label, where, given, seen in zip(raw.inputs, raw.labels, raw.where, raw.splits, looks, strict=True):
-            fault = seen.fault or _fault(label, given)
+            fault = seen.fault or _fault(label, given, may_be_blank)
             if fault:
                 rejected.append(Rejected(where, fault, split_of(given) or ""))
                 continue
             side = SPLITS.index(split_of(given) or "") if given else UNDECIDED
-            row = (text, labels.setdefault(str(label), len(labels)), seen.digest, where, side)
+            row = (text, labels.setdefault(label or "", len(labels)), seen.digest, where, side)
             for column, value in zip(kept.values(), row, strict=True):
                 column.append(value)
             if seen.thumb is not None:
@@ -77,6 +79,7 @@ def collect(raws: Iterable[Raw], kind: str, *, near: bool, progress: Progress | 
 
 
 def _read(text: str | None) -> Look:
+    """``isspace`` counts the separator of parts as a space: a pair of nothing is nothing."""
     return Look("", digest.of_bytes(text.encode())) if text and not text.isspace() else Look("empty text")
 
 
@@ -85,7 +88,7 @@ def _looks(raw: Raw, near: bool) -> Iterator[Look]:
     return (next(looks) if path else Look("no path") for path in raw.inputs)
 
 
-def _fault(label: str | None, given: str) -> str:
-    if label is None or not label.strip():
+def _fault(label: str | None, given: str, may_be_blank: bool) -> str:
+    if label is None or not (label.strip() or may_be_blank):
         return "no label"
     return "" if not given or split_of(given) else f"split {given!r} is none of train, valid, test"

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from regraft.data import class_map, duplicates, sources, split
-from regraft.data.dataset import SCHEMA, TASKS, Dataset, Progress, Rejected, Split, fingerprint
+from regraft.data import arrays, class_map, duplicates, sources, split
+from regraft.data.dataset import Dataset, Progress, Rejected, Split, fingerprint, schema_of
 from regraft.data.examples import Examples, collect
 from regraft.data.rows import Folders, Tables, of_source
 from regraft.data.spool import Spool
+from regraft.data.targets import READERS, Learnt, Read
 from regraft.errors import DataError, suggest
-from regraft.spec import SPLITS
+from regraft.spec import FORMS, SPLITS, Form, Parts
 
+TaskLike = str | tuple[str, Form]
+"""A task by name; one that does not come with the package by name and form."""
 TOLERATED_SHARE = 0.01
 NEAR_TEXTS = 300_000
 NEAR_IMAGES = 50_000
@@ -25,9 +29,10 @@ NEAR_IMAGES = 50_000
 def load(
     reference: str | Path,
     *,
-    task: str | None = None,
+    task: TaskLike | None = None,
     input: str | None = None,
     target: str | None = None,
+    known: Sequence[str] = (),
     valid_fraction: float = 0.1,
     test_fraction: float = 0.2,
     allow_rejected: bool = False,
@@ -35,84 +40,71 @@ def load(
 ) -> Dataset:
     """The data set at ``reference`` (see :mod:`regraft.data.sources` for what is understood).
 
-    ``task``: ``text-classification`` or ``image-classification``; inferred if not given. ``input``, ``target``: columns of a table; ``input`` may name the
-    folder that relative image paths start from, as ``folder`` or ``column@folder``. ``valid_fraction``, ``test_fraction``: shares of the examples for
+    ``task``: a name in ``spec.FORMS``, or the name and form of another task; inferred if not given. ``input``, ``target``: columns of a table; ``input``
+    names two for a pair of texts (``first,second``), and may name the folder that relative image paths start from, as ``folder`` or ``column@folder``. ``known``: classes that a model has already; they come first,
+    and a single new one is enough. ``valid_fraction``, ``test_fraction``: shares of the examples for
     splits that the data does not bring, 0 for none. ``allow_rejected``: accept that more than 1% of the rows cannot be used, and that valid or test
     hold labels that train does not have. Raises :class:`DataError`.
     """
     split.check_fractions(valid_fraction, test_fraction)
     source = sources.resolve(reference)
-    rows = of_source(source, kind=_kind_of(task), input=input, target=target)
-    task = _agreed_task(task, rows, str(reference))
-    said = [*source.said, *rows.said, f"The task is {task}."]
+    name, form = _asked(task)
+    rows = of_source(source, form=form, input=input, target=target)
+    name = name or _task_of(rows.form)
+    reader = READERS[rows.form.target]
     fractions = {split.VALID: valid_fraction, split.TEST: test_fraction}
     total = _num_files(rows)
-    near = rows.kind == "image" and any(fractions.values()) and total <= NEAR_IMAGES and not _gives_all(rows, fractions)
-    found = collect(rows.raws(), rows.kind, near=near, progress=progress, total=total)
-    _check_rejected(str(reference), found, allow_rejected)
+    near = rows.form.kind == "image" and any(fractions.values()) and total <= NEAR_IMAGES and not _gives_all(rows, fractions)
+    found = collect(rows.raws(), rows.form.kind, near=near, may_be_blank=reader.may_be_blank, progress=progress, total=total)
+    _check_rejected(str(reference), found, [], allow_rejected)
     sides = class_map.sides(found)
-    given = tuple(name for side, name in enumerate(SPLITS) if np.any(sides == side))
-    classes = class_map.learnt(found, sides, str(reference))
-    targets, unknown = class_map.targets(found, sides, classes, str(reference), allow_rejected)
-    said += _carve(found, targets, sides, classes, fractions)
-    return _dataset(
-        reference=str(reference),
-        task=task,
-        classes=classes,
-        splits=_build(found.table, targets, sides),
-        said=said,
-        rejected=[*found.rejected, *unknown],
-        given=given,
-        rows=rows,
-    )
+    learnt = Learnt(class_map.grown(found, sides, known, str(reference))) if known else reader.learn(found, sides, str(reference))
+    read = reader.read(found, sides, learnt, str(reference), allow_rejected)
+    _check_rejected(str(reference), found, read.rejected, allow_rejected)
+    carved = _carve(found, read, sides, learnt.classes, fractions)
+    said = [*source.said, *rows.said, f"The task is {name}.", *learnt.said, *carved]
+    return _dataset(str(reference), name, learnt=learnt, read=read, sides=sides, found=found, said=said, rows=rows)
 
 
 def load_known(
     reference: str | Path,
     classes: Sequence[str],
     *,
-    task: str | None = None,
+    facts: Mapping[str, Any] | None = None,
+    task: TaskLike | None = None,
     input: str | None = None,
     target: str | None = None,
     allow_rejected: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Labelled data to measure a model on that already has its ``classes``: nothing is carved, one class may be all there is, and examples of no given
+    """Labelled data to measure a model on that already has its ``classes`` and ``facts``: nothing is carved, one class may be all there is, and examples of no given
     split are ``test``. A label that is none of ``classes`` is an error, or (``allow_rejected``) listed. Otherwise as :func:`load`."""
     source = sources.resolve(reference)
-    rows = of_source(source, kind=_kind_of(task), input=input, target=target)
-    task = _agreed_task(task, rows, str(reference))
-    found = collect(rows.raws(), rows.kind, near=False, progress=progress, total=_num_files(rows))
-    _check_rejected(str(reference), found, allow_rejected)
+    name, form = _asked(task)
+    rows = of_source(source, form=form, input=input, target=target)
+    name = name or _task_of(rows.form)
+    reader, learnt = READERS[rows.form.target], Learnt(tuple(classes), facts or {})
+    found = collect(rows.raws(), rows.form.kind, near=False, may_be_blank=reader.may_be_blank, progress=progress, total=_num_files(rows))
+    _check_rejected(str(reference), found, [], allow_rejected)
     sides = class_map.sides(found)
-    given = tuple(name for side, name in enumerate(SPLITS) if np.any(sides == side))
     sides[sides == split.UNDECIDED] = split.TEST
-    targets, unknown = class_map.targets(found, sides, tuple(classes), str(reference), allow_rejected)
-    return _dataset(
-        reference=str(reference),
-        task=task,
-        classes=tuple(classes),
-        splits=_build(found.table, targets, sides),
-        said=[*source.said, *rows.said, f"The task is {task}."],
-        rejected=[*found.rejected, *unknown],
-        given=given,
-        rows=rows,
-    )
+    read = reader.read(found, sides, learnt, str(reference), allow_rejected)
+    _check_rejected(str(reference), found, read.rejected, allow_rejected)
+    said = [*source.said, *rows.said, f"The task is {name}."]
+    return _dataset(str(reference), name, learnt=learnt, read=read, sides=sides, found=found, said=said, rows=rows)
 
 
-def _kind_of(task: str | None) -> str | None:
-    if task is not None and task not in TASKS:
-        raise DataError(f"--task {task}", "no such task for labelled data", suggest(task, TASKS))
-    return TASKS[task] if task else None
+def _asked(task: TaskLike | None) -> tuple[str | None, Form | None]:
+    """The name and the form of the task that is asked for; nothing where none is."""
+    if task is None or not isinstance(task, str):
+        return task or (None, None)
+    if task not in FORMS:
+        raise DataError(f"--task {task}", "no such task for labelled data", suggest(task, FORMS))
+    return task, FORMS[task]
 
 
-def _agreed_task(task: str | None, rows: Tables | Folders, reference: str) -> str:
-    inferred = next(name for name, kind in TASKS.items() if kind == rows.kind)
-    if task is not None and task != inferred:
-        raise DataError(
-            f"--task {task} with {reference}", f"the data looks like {inferred}", "leave --task out, or name the right column with --input"
-        )
-    return inferred
+def _task_of(form: Form) -> str:
+    return next(name for name, known in FORMS.items() if known == form)
 
 
 def _gives_all(rows: Tables | Folders, fractions: dict[int, float]) -> bool:
@@ -121,29 +113,30 @@ def _gives_all(rows: Tables | Folders, fractions: dict[int, float]) -> bool:
     return all(SPLITS[side] in parts for side, fraction in fractions.items() if fraction)
 
 
-def _check_rejected(reference: str, found: Examples, allow: bool) -> None:
+def _check_rejected(reference: str, found: Examples, unread: list[Rejected], allow: bool) -> None:
+    """``unread``: examples of ``found`` whose target could not be read."""
     total = found.table.num_rows + len(found.rejected)
-    reasons = Counter(item.reason for item in found.rejected).most_common(3)
-    listed = "; ".join(
-        f"{reason} ({count:,}, first {next(r.where for r in found.rejected if r.reason == reason)})" for reason, count in reasons
-    )
-    if not found.table.num_rows:
+    rejected = [*found.rejected, *unread]
+    reasons = Counter(item.reason for item in rejected).most_common(3)
+    listed = "; ".join(f"{reason} ({count:,}, first {next(r.where for r in rejected if r.reason == reason)})" for reason, count in reasons)
+    if found.table.num_rows == len(unread):
         raise DataError(
             f"read {reference}",
             f"not one usable example among {total:,}: {listed or 'no rows'}",
             "mend the data, or name the right columns with --input and --target",
         )
-    if len(found.rejected) > TOLERATED_SHARE * total and not allow:
-        share = len(found.rejected) / total
+    if len(rejected) > TOLERATED_SHARE * total and not allow:
+        share = len(rejected) / total
         raise DataError(
             f"read {reference}",
-            f"{len(found.rejected):,} of {total:,} rows or files ({share:.1%}) cannot be used: {listed}",
+            f"{len(rejected):,} of {total:,} rows or files ({share:.1%}) cannot be used: {listed}",
             "mend them, or accept it with --allow-rejected",
         )
 
 
-def _carve(found: Examples, targets: np.ndarray, sides: np.ndarray, classes: tuple[str, ...], fractions: dict[int, float]) -> list[str]:
+def _carve(found: Examples, read: Read, sides: np.ndarray, classes: tuple[str, ...], fractions: dict[int, float]) -> list[str]:
     """Give every undecided example its side, and carve missing splits out of train, both in ``sides``; says what was done."""
+    targets, told = read.strata, list(classes) if read.column.type == arrays.CLASS else []
     undecided = bool(np.all(sides == split.UNDECIDED))
     wanted = split.missing(sides, fractions)
     pool = np.flatnonzero((targets >= 0) & (sides == (split.UNDECIDED if undecided else split.TRAIN)))
@@ -160,7 +153,7 @@ def _carve(found: Examples, targets: np.ndarray, sides: np.ndarray, classes: tup
         said.append(f"{joined:,} examples repeat or nearly repeat another and stay on its side.")
     if not groups.near:
         said.append("So many different examples that only equal ones are kept together; near duplicates are not looked for.")
-    return said + split.remarks(sides[targets >= 0], targets[targets >= 0], list(classes), wanted)
+    return said + split.remarks(sides[targets >= 0], targets[targets >= 0], told, wanted)
 
 
 def _groups(found: Examples, pool: np.ndarray) -> duplicates.Groups:
@@ -174,44 +167,50 @@ def _groups(found: Examples, pool: np.ndarray) -> duplicates.Groups:
 
 
 def _dataset(
-    *,
     reference: str,
     task: str,
-    classes: tuple[str, ...],
-    splits: dict[str, Split],
+    *,
+    learnt: Learnt,
+    read: Read,
+    sides: np.ndarray,
+    found: Examples,
     said: list[str],
-    rejected: list[Rejected],
-    given: tuple[str, ...],
     rows: Tables | Folders,
 ) -> Dataset:
+    splits = _build(found.table, read, sides, rows.form.parts)
+    named = class_map.sides(found)
+    given = tuple(name for side, name in enumerate(SPLITS) if np.any(named == side))
+    rejected = [*found.rejected, *read.rejected]
     noted = [f"{len(rejected):,} rows or files could not be used; each is listed with its reason."] if rejected else []
     return Dataset(
         reference=reference,
         task=task,
-        kind=TASKS[task],
-        classes=classes,
+        form=rows.form,
+        classes=learnt.classes,
         splits=splits,
-        fingerprint=fingerprint(task, classes, splits),
+        fingerprint=fingerprint(task, learnt.classes, splits),
         said=(*said, *noted),
         rejected=tuple(rejected),
         given_splits=given,
         empty_folders=rows.empty if isinstance(rows, Folders) else (),
+        facts=learnt.facts,
     )
 
 
-def _build(table: pa.Table, targets: np.ndarray, sides: np.ndarray) -> dict[str, Split]:
+def _build(table: pa.Table, read: Read, sides: np.ndarray, parts: Parts) -> dict[str, Split]:
     """One table per side, batch by batch, so that a table on disk is never in memory as a whole."""
-    spools = {side: Spool(SCHEMA) for side in range(len(SPLITS))}
+    schema, usable = schema_of(read.column.type), read.strata >= 0
+    spools = {side: Spool(schema) for side in range(len(SPLITS))}
     at = 0
     for batch in table.to_batches():
         rows = slice(at, at + batch.num_rows)
-        columns = [batch.column("input"), pa.array(targets[rows]), batch.column("digest"), batch.column("where")]
-        whole = pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
+        columns = [batch.column("input"), read.column.slice(at, batch.num_rows), batch.column("digest"), batch.column("where")]
+        whole = pa.RecordBatch.from_arrays(columns, schema=schema)
         for side, spool in spools.items():
-            spool.write(whole.filter(pa.array((targets[rows] >= 0) & (sides[rows] == side))))
+            spool.write(whole.filter(pa.array(usable[rows] & (sides[rows] == side))))
         at = rows.stop
     tables = {SPLITS[side]: spool.table() for side, spool in spools.items()}
-    return {name: Split(name, rows) for name, rows in tables.items() if rows.num_rows}
+    return {name: Split(name, rows, parts) for name, rows in tables.items() if rows.num_rows}
 
 
 def _num_files(rows: Tables | Folders) -> int:

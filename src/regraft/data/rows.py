@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regraft.data import columns as choice
-from regraft.data import encoding
+from regraft.data import encoding, forms
 from regraft.data.columns import Columns
 from regraft.data.dataset import Rejected
 from regraft.data.examples import Raw
@@ -15,6 +15,7 @@ from regraft.data.hub import open_tables
 from regraft.data.sources import ClassFolders, Source
 from regraft.data.tables import TableFile, open_table, sample
 from regraft.errors import DataError, suggest
+from regraft.spec import PART, Form
 
 SAMPLE_ROWS = 20_000
 BATCH_FILES = 1_024
@@ -29,8 +30,8 @@ class Tables:
     root: Path
 
     @property
-    def kind(self) -> str:
-        return self.columns.kind
+    def form(self) -> Form:
+        return self.columns.form
 
     @property
     def said(self) -> tuple[str, ...]:
@@ -44,15 +45,24 @@ class Tables:
 
     def _of_file(self, split: str, file: TableFile) -> Iterator[Raw]:
         named = self.columns
-        wanted = list(dict.fromkeys([named.input, named.target, *([named.split] if named.split else [])]))
+        wanted = list(dict.fromkeys([*named.inputs, named.target, *([named.split] if named.split else [])]))
         for batch in file.batches(wanted):
-            inputs = batch.column(named.input).to_pylist()
-            if named.kind == "image":
-                inputs = [str(self.root / value.strip()) if value and value.strip() else None for value in inputs]
+            inputs = self._inputs([batch.column(name).to_pylist() for name in named.inputs])
             where = [f"{file.path.name} row {row}" for row in batch.column("row").to_pylist()]
             splits = [value or "(empty)" for value in batch.column(named.split).to_pylist()] if named.split else [split] * len(where)
-            yield Raw(inputs, batch.column(named.target).to_pylist(), where, splits)
+            labels = batch.column(named.target).to_pylist()
+            yield Raw(inputs, [forms.joined_words(cell) for cell in labels] if self.form.target == "tags" else labels, where, splits)
         yield Raw([], [], [], [], [Rejected(f"{file.path.name} row {row}", reason, split) for row, reason in file.rejected])
+
+    def _inputs(self, columns: list[list[str | None]]) -> list[str | None]:
+        """One input a row, as ``Split`` holds them."""
+        if self.form.kind == "image":
+            return [str(self.root / value.strip()) if value and value.strip() else None for value in columns[0]]
+        if self.form.parts == "pair":
+            return [forms.joined(cells) for cells in zip(*columns, strict=True)]
+        if self.form.parts == "words":
+            return [forms.joined_words(cell) for cell in columns[0]]
+        return [value.replace(PART, " ") if value else value for value in columns[0]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +74,8 @@ class Folders:
     said: tuple[str, ...] = ()
 
     @property
-    def kind(self) -> str:
-        return "image" if any(part.kind == "image" for part in self.folders.values()) else "text"
+    def form(self) -> Form:
+        return Form("image" if any(part.kind == "image" for part in self.folders.values()) else "text")
 
     @property
     def num_files(self) -> int:
@@ -84,18 +94,22 @@ class Folders:
                 for at in range(0, len(files), BATCH_FILES):
                     some = files[at : at + BATCH_FILES]
                     where = [file.relative_to(self.root).as_posix() for file in some]
-                    inputs: list[str | None] = [str(file) for file in some] if self.kind == "image" else [_text(file) for file in some]
+                    inputs: list[str | None] = [str(file) for file in some] if self.form.kind == "image" else [_text(file) for file in some]
                     yield Raw(inputs, [label] * len(some), where, [split] * len(some))
 
 
-def of_source(source: Source, *, kind: str | None, input: str | None, target: str | None) -> Tables | Folders:
-    """``input``: a column, a folder that relative image paths start from, or both as ``column@folder``; ``target``: a column."""
+def of_source(source: Source, *, form: Form | None, input: str | None, target: str | None) -> Tables | Folders:
+    """``form``: what the task asks for; None to see what is there. ``input``: a column, a folder that relative image paths start from, or both as ``column@folder``; ``target``: a column."""
     if source.folders:
         if input or target:
             raise DataError(
                 f"--input/--target with the folder {source.root}", "class folders have no columns", "leave --input and --target out"
             )
-        return Folders(source.folders, source.root)
+        found = Folders(source.folders, source.root)
+        if form is not None and form != found.form:
+            raise DataError(f"a task with other examples than classes of {found.form.kind}s on {source.root}", "class folders give one class to each file",
+                            "leave --task out, or give a table")  # fmt: skip
+        return found
     files = _tables(source)
     first = files.get("train") or next(iter(files.values()))
     column, root = _column_and_root(input, first[0].columns, source.root)
@@ -104,7 +118,7 @@ def of_source(source: Source, *, kind: str | None, input: str | None, target: st
     if not any(head.values()):
         reason = f": {first[0].rejected[0][1]} (row {first[0].rejected[0][0]})" if first[0].rejected else ""
         raise DataError(f"read {where}", f"a header and no usable row{reason}", "give a table with labelled rows")
-    chosen = choice.choose(head, where, input=column, target=target, kind=kind)
+    chosen = choice.choose(head, where, input=column, target=target, form=form)
     _check_columns(files, chosen, first[0])
     return Tables(files, chosen, root)
 
@@ -116,7 +130,7 @@ def _tables(source: Source) -> dict[str, list[TableFile]]:
 
 
 def _column_and_root(given: str | None, known: tuple[str, ...], root: Path) -> tuple[str | None, Path]:
-    if given is None or given in known:
+    if given is None or given in known or all(name.strip() in known for name in given.split(",")):
         return given, root
     column, at, folder = given.rpartition("@")
     if (column in known or not at) and Path(folder).expanduser().is_dir():
@@ -126,7 +140,7 @@ def _column_and_root(given: str | None, known: tuple[str, ...], root: Path) -> t
 
 def _check_columns(files: dict[str, list[TableFile]], chosen: Columns, first: TableFile) -> None:
     for file in (file for part in files.values() for file in part):
-        for name in filter(None, (chosen.input, chosen.target, chosen.split)):
+        for name in filter(None, (*chosen.inputs, chosen.target, chosen.split)):
             if name not in file.columns:
                 found = f"it has no column {name!r}, which {first.path.name} has; its columns are {', '.join(file.columns)}"
                 raise DataError(f"read {file.path}", found, f"give every file the same columns: {suggest(name, file.columns)}")

@@ -18,13 +18,13 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from regraft.data.names import IMAGE_ENDINGS, in_order, split_of
-from regraft.data.tables import FORMATS
+from regraft.data.tables import is_table
 from regraft.errors import DataError
 
 TEXT_ENDINGS = frozenset({".txt"})
 NO_DATA = frozenset({".md", ".rst", ".html", ".pdf", ""})
 IMAGES_LEVEL = ("images", "imgs", "image")
-WHAT_IS_READ = "a folder of class folders, a folder with train/ and test/, or a .csv .tsv .jsonl .json .parquet file"
+WHAT_IS_READ = "a folder of class folders, a folder with train/ and test/, or a .csv .tsv .jsonl .json .parquet .conll file"
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def resolve(reference: str | Path) -> Source:
 
 
 def _file(path: Path) -> Source:
-    if path.suffix.lower() not in FORMATS:
+    if not is_table(path):
         raise DataError(f"read {path}", f"a {path.suffix or 'file without an ending'}", f"give {WHAT_IS_READ}")
     return Source(path.parent, "table", tables={"": [path]})
 
@@ -79,7 +79,7 @@ def _folder(root: Path) -> Source:
     entries = sorted(entry for entry in root.iterdir() if not entry.name.startswith("."))
     if not entries:
         raise DataError(f"read {root}", "the folder is empty", f"give {WHAT_IS_READ}")
-    tables = [entry for entry in entries if entry.is_file() and entry.suffix.lower() in FORMATS]
+    tables = [entry for entry in entries if entry.is_file() and is_table(entry)]
     folders = [entry for entry in entries if entry.is_dir()]
     by_split = [table for table in tables if split_of(table.stem)]
     if by_split:

@@ -28,6 +28,17 @@ def check_fractions(valid_fraction: float, test_fraction: float) -> None:
         )
 
 
+def training_rows(sides: np.ndarray, reference: str) -> np.ndarray:
+    """(n,) bool: the examples to learn from; all of them where nothing is decided yet. Raises ``DataError`` where there are none."""
+    undecided = bool(np.all(sides == UNDECIDED))
+    rows: np.ndarray = sides == (UNDECIDED if undecided else TRAIN)
+    if not rows.any():
+        given = ", ".join(SPLITS[side] for side in np.unique(sides))
+        advice = "name a split train, or give the file by itself to have it divided"
+        raise DataError(f"read {reference}", f"no training example, only {given}", advice)
+    return rows
+
+
 def missing(given: np.ndarray, fractions: Mapping[int, float]) -> dict[int, float]:
     """Splits that nobody gave and that should be there, with their fractions."""
     return {side: fraction for side, fraction in fractions.items() if fraction > 0 and not np.any(given == side)}

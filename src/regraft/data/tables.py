@@ -6,13 +6,15 @@ written, and tells of every ragged row instead of stopping at the first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
 
+from regraft.data import conll
+from regraft.data.conll import Conll
 from regraft.data.delimited import Delimited
 from regraft.data.records import Columnar, Lines
 from regraft.errors import DataError
@@ -31,14 +33,23 @@ class TableFile(Protocol):
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]: ...
 
 
-FORMATS: dict[str, Callable[[Path], TableFile]] = {
+FORMATS: dict[str, type[Delimited] | type[Lines] | type[Columnar] | type[Conll]] = {
     ".csv": Delimited,
     ".tsv": Delimited,
     ".jsonl": Lines,
     ".ndjson": Lines,
     ".json": Lines,
     ".parquet": Columnar,
+    **dict.fromkeys((".conll", ".bio", ".iob", ".iob2", ".bioes", ".bmes"), Conll),
 }
+SNIFFED = (".tsv", ".txt", ".csv")
+"""Endings under which CoNLL files go about, too."""
+
+
+def is_table(path: Path) -> bool:
+    """Is this file read as a table? By its ending; a text file, where it turns out to be in CoNLL form."""
+    ending = path.suffix.lower()
+    return ending in FORMATS or (ending == ".txt" and conll.looks_like(path))
 
 
 def open_table(path: Path) -> TableFile:
@@ -47,7 +58,8 @@ def open_table(path: Path) -> TableFile:
         raise DataError(
             f"read {path}", "the file is empty (0 bytes)", "give a table with a header line, an input column and a label column"
         )
-    table = FORMATS[path.suffix.lower()](path)
+    ending = path.suffix.lower()
+    table: TableFile = Conll(path) if ending in SNIFFED and conll.looks_like(path) else FORMATS[ending](path)
     if len(table.columns) < 2:
         raise DataError(
             f"read {path}",

@@ -1,9 +1,15 @@
-"""Text as token ids: every example tokenised once, stored flat, padded only when a batch is asked for."""
+"""Text as token ids: every example tokenised once, stored flat, padded only when a batch is asked for.
+
+one text      [CLS] where is my card [SEP]
+a pair        [CLS] it rains [SEP] the street is wet [SEP]        token types 0 ... 0 1 ... 1, for models that have them
+words         [CLS] Jo ##han lives [SEP]                          the tag of a word stands at its first piece: - B - O -
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any, final
 
@@ -11,7 +17,8 @@ import numpy as np
 
 from regraft import digest
 from regraft.data.dataset import Split
-from regraft.data.encoded import Encoded, Progress
+from regraft.data.encoded import IGNORE, Encoded, Progress
+from regraft.data.tokenise import Tokenised, pad_id, tokenise, tokenise_words
 from regraft.errors import RequestError
 from regraft.spec import InputSpec
 
@@ -22,14 +29,24 @@ CHUNK = 4096
 NO_LIMIT = 1_000_000  # tokenizers without a limit state a huge number in its place
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Flat:
+    """Rows of different lengths one after the other: row i of ``tokens`` is ``tokens[offsets[i]:offsets[i + 1]]``; ``types`` (token types) and
+    ``tags`` (of each token) lie the same way, None where there are none."""
+
+    tokens: np.ndarray
+    offsets: np.ndarray
+    types: np.ndarray | None = None
+    tags: np.ndarray | None = None
+
+
 @final
 class TextEncoded(Encoded):
-    """Token ids of all rows in one int32 array; row i is ``tokens[offsets[i]:offsets[i + 1]]``."""
+    """Token ids of all rows in one int32 array (:class:`Flat`)."""
 
     def __init__(
         self,
-        tokens: np.ndarray,
-        offsets: np.ndarray,
+        flat: Flat,
         *,
         targets: np.ndarray,
         digests: list[str],
@@ -39,58 +56,83 @@ class TextEncoded(Encoded):
     ) -> None:
         self.pad_id, self.pad_left = pad_id(tokenizer), tokenizer.padding_side == "left"
         facts = {"kind": "text", "tokenizer": tokenizer_digest(tokenizer), "max_length": limit, "pad": [self.pad_id, self.pad_left]}
-        super().__init__(targets, digests, digest.of_json(facts), lengths=np.diff(offsets).astype(np.int32), cut=cut)
-        self.tokens, self.offsets = tokens, offsets
+        super().__init__(targets, digests, digest.of_json(facts), lengths=np.diff(flat.offsets).astype(np.int32), cut=cut)
+        self.tokens, self.offsets, self.types, self.tags = flat.tokens, flat.offsets, flat.types, flat.tags
 
     def batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> dict[str, Tensor]:
         import torch
 
+        mask, places = self._layout(rows, width)
+        laid = {"input_ids": self._laid(self.tokens, mask, places, self.pad_id), "attention_mask": mask.astype(np.int64)}
+        if self.types is not None:
+            laid["token_type_ids"] = self._laid(self.types, mask, places, 0)
+        return {name: torch.from_numpy(array) for name, array in laid.items()}
+
+    def target_batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> Tensor:
+        import torch
+
+        if self.tags is None:
+            return super().target_batch(rows)
+        mask, places = self._layout(rows, width)
+        return torch.from_numpy(self._laid(self.tags, mask, places, IGNORE))
+
+    def _layout(self, rows: Sequence[int] | np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+        """(B, L) where there are tokens, and for each of these, in order, its place in the flat arrays."""
         chosen = np.asarray(rows, dtype=np.int64)
         starts, lengths = self.offsets[chosen, None], (self.offsets[chosen + 1] - self.offsets[chosen])[:, None]
         width = max(width, int(lengths.max(initial=1)))
         place = np.arange(width)[None, :] - ((width - lengths) if self.pad_left else 0)
         mask = (place >= 0) & (place < lengths)
-        ids = np.full(mask.shape, self.pad_id, dtype=np.int64)
-        ids[mask] = self.tokens[(starts + place)[mask]]
-        return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask.astype(np.int64))}
+        return mask, (starts + place)[mask]
+
+    @staticmethod
+    def _laid(flat: np.ndarray, mask: np.ndarray, places: np.ndarray, fill: int) -> np.ndarray:
+        table = np.full(mask.shape, fill, dtype=np.int64)
+        table[mask] = flat[places]
+        return table
 
     def wait(self) -> None:
         """All is there already: tokenising is quick."""
 
 
 def encode_text(split: Split, spec: InputSpec, tokenizer: Any, *, max_length: int = 0, progress: Progress | None = None) -> TextEncoded:
-    """Tokenise a split. A row longer than the limit keeps its first tokens and is counted in ``truncated``."""
+    """Tokenise a split. A row longer than the limit keeps its first tokens (of a pair, the longer text gives way) and is counted in ``truncated``."""
     limit = length_limit(max_length, spec, tokenizer)
-    texts, total = split.table.column("input"), len(split)
-    pieces, lengths, cut = [], [], []
+    texts, targets, total, found = split.table.column("input"), split.targets, len(split), Pieces()
     for start in range(0, total, CHUNK):
-        ids, long = tokenise(texts.slice(start, CHUNK).to_pylist(), tokenizer, limit)
-        sizes = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
-        pieces.append(np.fromiter(chain.from_iterable(ids), dtype=np.int32, count=int(sizes.sum())))
-        lengths.append(sizes)
-        cut.append(long)
+        chunk = texts.slice(start, CHUNK).to_pylist()
+        if split.parts == "words":
+            found.add(tokenise_words(chunk, list(targets[start : start + CHUNK]), tokenizer, limit))
+        else:
+            found.add(tokenise(chunk, tokenizer, limit, pairs=split.parts == "pair"))
         if progress is not None:
             progress(min(start + CHUNK, total), total)
-    offsets = np.concatenate([[0], np.cumsum(_flat(lengths, np.int64))])
+    offsets = np.concatenate([[0], np.cumsum(_flat(found.lengths, np.int64))])
+    types = _flat(found.types, np.int32) if found.types else None
+    tags = _flat(found.tags, np.int32) if split.parts == "words" else None
     return TextEncoded(
-        _flat(pieces, np.int32), offsets, targets=split.targets, digests=split.digests, cut=_flat(cut, np.bool_), tokenizer=tokenizer, limit=limit
+        Flat(_flat(found.tokens, np.int32), offsets, types, tags), targets=targets, digests=split.digests,
+        cut=_flat(found.cut, np.bool_), tokenizer=tokenizer, limit=limit,
     )  # fmt: skip
 
 
-def tokenise(texts: list[str], tokenizer: Any, limit: int | None) -> tuple[list[list[int]], np.ndarray]:
-    """Token ids of each text, special tokens among them, and which texts were cut to ``limit`` tokens.
+@dataclass(slots=True)
+class Pieces:
+    """Flat arrays of the chunks so far."""
 
-    Only the texts that are too long go through the tokenizer a second time: it alone knows which special tokens to keep.
-    """
-    plain = {"add_special_tokens": True, "return_attention_mask": False, "return_token_type_ids": False, "verbose": False}
-    ids = tokenizer(texts, **plain)["input_ids"]
-    long = np.fromiter((limit is not None and len(row) > limit for row in ids), dtype=np.bool_, count=len(ids))
-    places = np.flatnonzero(long)
-    if len(places):
-        shortened = tokenizer([texts[place] for place in places], truncation=True, max_length=limit, **plain)["input_ids"]
-        for place, row in zip(places, shortened, strict=True):
-            ids[place] = row
-    return [row or [pad_id(tokenizer)] for row in ids], long  # a model needs one token at least, also for an empty text
+    tokens: list[np.ndarray] = field(default_factory=list)
+    types: list[np.ndarray] = field(default_factory=list)
+    tags: list[np.ndarray] = field(default_factory=list)
+    lengths: list[np.ndarray] = field(default_factory=list)
+    cut: list[np.ndarray] = field(default_factory=list)
+
+    def add(self, chunk: Tokenised) -> None:
+        sizes = np.fromiter(map(len, chunk.ids), dtype=np.int64, count=len(chunk.ids))
+        self.lengths.append(sizes)
+        self.cut.append(chunk.cut)
+        for flat, rows in ((self.tokens, chunk.ids), (self.types, chunk.types), (self.tags, chunk.tags)):
+            if rows is not None:
+                flat.append(np.fromiter(chain.from_iterable(rows), dtype=np.int32, count=int(sizes.sum())))
 
 
 def length_limit(max_length: int, spec: InputSpec, tokenizer: Any) -> int | None:
@@ -101,12 +143,6 @@ def length_limit(max_length: int, spec: InputSpec, tokenizer: Any) -> int | None
     if max_length < 0:
         raise RequestError(f"max_length={max_length}", "a length is not negative", "0 for as many tokens as the model reads")
     return max_length or most
-
-
-def pad_id(tokenizer: Any) -> int:
-    """The id that fills short rows; decoders have no such token, theirs is the end-of-text one (the mask hides it)."""
-    known = (tokenizer.pad_token_id, tokenizer.eos_token_id)
-    return next((number for number in known if number is not None), 0)
 
 
 def tokenizer_digest(tokenizer: Any) -> str:

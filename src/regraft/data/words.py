@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from regraft.data.text import pad_id
+from regraft.data.tokenise import pad_id
 from regraft.errors import RequestError
 
 SPECIAL, INSIDE, START = 0, 1, 2

@@ -1,4 +1,4 @@
-"""Two classifiers on the same examples: is one better, or is the difference inside the noise?"""
+"""Two models on the same examples: is one better, or is the difference inside the noise?"""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.errors import RequestError
-from regraft.evaluate.bootstrap import LEVEL, NUM_RESAMPLES, interval
-from regraft.spec import Metric
+from regraft.evaluate.bootstrap import LEVEL, NUM_RESAMPLES, Statistic, interval, resamples
+from regraft.spec import LOWER_IS_BETTER, Metric
 
 Call = Literal["better", "worse", "tie"]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``verdict``: the first against the second. ``difference``: its accuracy minus the other's, with the 95% interval.
+    """``verdict``: the first against the second. ``difference``: its accuracy (``metric``) minus the other's, with the 95% interval.
 
-    ``p_value``: exact McNemar, two-sided. ``wins`` and ``losses``: examples that only the first, only the second got right.
+    ``p_value``: two-sided, exact McNemar for accuracy, else from the resamples. ``wins`` and ``losses``: examples that only the first, only the
+    second got right, or got closer to the truth.
     """
 
     verdict: Call
@@ -27,6 +28,7 @@ class Verdict:
     p_value: float
     wins: int
     losses: int
+    metric: str = "accuracy"
 
     def json(self) -> dict[str, Any]:
         return {**asdict(self), "difference": self.difference.json()}
@@ -53,6 +55,31 @@ def paired(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_], *, seed: 
     sure = not difference.low <= 0.0 <= difference.high and p_value < 1 - LEVEL
     verdict: Call = "tie" if not sure else "better" if wins > losses else "worse"
     return Verdict(verdict, difference, p_value, wins, losses)
+
+
+def by_metric(
+    name: str, statistics: tuple[Statistic, Statistic], quality: tuple[NDArray[np.floating], NDArray[np.floating]], *, seed: int = 0
+) -> Verdict:
+    """The verdict on A against B by any metric: its difference over resamples of the same examples (paired bootstrap).
+
+    ``statistics``: the metric of A and of B; ``quality`` (n,) each: how good either answer to each example is, which counts wins and losses.
+    The p-value is twice the share of resamples on the other side of zero, at least 1 in their number.
+    """
+    a, b = statistics
+    n, sign = len(quality[0]), -1.0 if name in LOWER_IS_BETTER else 1.0
+    if not n or len(quality[1]) != n:
+        raise RequestError(
+            "compare two models on the same examples", f"{n} and {len(quality[1])} answers", "one answer of each to each example"
+        )
+    whole = np.arange(n)[None, :]
+    draws = np.concatenate([a(rows) - b(rows) for rows in resamples(n, seed=seed)])
+    difference = interval(float(a(whole)[0] - b(whole)[0]), draws, n)
+    beyond = min(float(np.mean(draws <= 0)), float(np.mean(draws >= 0)))
+    p_value = min(1.0, max(2 * beyond, 1 / len(draws)))
+    sure = not difference.low <= 0.0 <= difference.high and p_value < 1 - LEVEL
+    verdict: Call = "tie" if not sure else "better" if sign * difference.value > 0 else "worse"
+    wins, losses = int((quality[0] > quality[1]).sum()), int((quality[0] < quality[1]).sum())
+    return Verdict(verdict, difference, p_value, wins, losses, name)
 
 
 def mcnemar(wins: int, losses: int) -> float:

@@ -32,6 +32,11 @@ def document(probabilities: NDArray[np.floating], targets: NDArray[np.integer], 
     }
 
 
+def nothing_of_classes() -> dict[str, Any]:
+    """The parts of a document that only a classifier fills, for one that is none."""
+    return {"per_class": [], "confusion": {"classes": [], "matrix": []}, "calibration": []}
+
+
 def confusion(answers: Answers) -> NDArray[np.int64]:
     """(k, k) counts: rows are targets, columns are what was predicted."""
     k = answers.num_classes

@@ -12,11 +12,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from regraft.errors import RequestError
 
@@ -63,23 +66,45 @@ def fit(
     groups: NDArray[np.integer] | None = None,
     restraint: float = 1.0,
 ) -> LinearFit:
-    """Solve for ``features`` (n, d) and ``targets`` (n,) below ``num_classes``.
+    """Solve for ``features`` (n, d) and ``targets`` (n,) below ``num_classes``: one class for each example.
 
     ``restraint``: the final weights are regularised so many times as strongly as is best for the head alone.
 
     ``groups`` (n,): examples of one group (near duplicates) are never on both sides of a fold. Raises ``RequestError``
     where nothing can be held out, or a feature is not finite.
     """
-    started = time.perf_counter()
-    x, y = np.asarray(features, dtype=np.float32), np.asarray(targets, dtype=np.intp)
+    y = np.asarray(targets, dtype=np.intp)
     owners = np.arange(len(y)) if groups is None else np.asarray(groups)
+    return _solved(features, y, partial(Problem.of, num_classes=num_classes), strata=y, owners=owners, seed=seed, restraint=restraint)
+
+
+def fit_sets(features: Floats, targets: NDArray[np.floating], *, seed: int = 0, restraint: float = 1.0) -> LinearFit:
+    """Solve for ``features`` (n, d) and ``targets`` (n, k) of 0 and 1: k questions that are answered each by itself, at one strength."""
+    y = np.asarray(targets, dtype=np.float32)
+    none = np.zeros(len(y), dtype=np.intp)
+    return _solved(features, y, SetProblem.of, strata=none, owners=np.arange(len(y)), seed=seed, restraint=restraint)
+
+
+def _solved(
+    features: Floats,
+    y: NDArray[Any],
+    make: MakeProblem,
+    *,
+    strata: NDArray[np.intp],
+    owners: NDArray[np.integer],
+    seed: int,
+    restraint: float,
+) -> LinearFit:
+    """``strata``: the classes that folds have to hold in equal shares."""
+    started = time.perf_counter()
+    x = np.asarray(features, dtype=np.float32)
     _check(x, y, owners)
     mean, scale = _moments(x)
     x = (x - mean) / scale
-    rows = _sample(y, seed)
-    c, held_out = _pick_strength(x[rows], y[rows], num_classes, folds(y[rows], owners[rows], seed=seed))
+    rows = _sample(strata, seed)
+    c, held_out = _pick_strength(x[rows], y[rows], make, folds(strata[rows], owners[rows], seed=seed))
     c /= restraint
-    flat = _along_path(Problem.of(x, y, num_classes), [*(s for s in STRENGTHS if s < c), c])
+    flat = _along_path(make(x, y), [*(s for s in STRENGTHS if s < c), c])
     weights = (flat[:, :-1] / scale).astype(np.float64)
     bias = flat[:, -1] - weights @ mean.astype(np.float64)
     seconds = time.perf_counter() - started
@@ -136,13 +161,57 @@ class Problem:
 
     def probabilities(self, flat: NDArray[np.float64], x: Tensor) -> Floats:
         w = torch.from_numpy(flat.astype(np.float32)).view(-1, self.num_classes)
-        return torch.addmm(w[-1], x, w[:-1]).softmax(dim=1).numpy()
+        return self.link(torch.addmm(w[-1], x, w[:-1])).numpy()
+
+    def link(self, logits: Tensor) -> Tensor:
+        return logits.softmax(dim=1)
+
+    def log_loss(self, held_out: Floats, y: NDArray[Any]) -> float:
+        """Of probabilities (m, k) against targets of the same m examples."""
+        return float(-np.log(np.maximum(held_out[np.arange(len(y)), y], np.finfo(np.float32).eps)).mean())
 
 
-def _pick_strength(x: Floats, y: NDArray[np.intp], num_classes: int, fold: NDArray[np.intp]) -> tuple[float, Floats]:
+class SetProblem(Problem):
+    """The same for targets (n, k) of 0 and 1, each column a question of its own."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, x: Floats, y: NDArray[Any], num_classes: int = 0) -> SetProblem:
+        return cls(torch.from_numpy(np.ascontiguousarray(x)), torch.from_numpy(np.ascontiguousarray(y)), y.shape[1])
+
+    def objective(self, c: float) -> Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]]:
+        """Value and gradient of the log loss summed over the questions, its mean over the examples, + |weights|² / (2 c n)."""
+        x, y = self.x, self.y
+        n, d = x.shape
+        decay = 1.0 / (c * n)
+
+        def value_and_gradient(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            w = torch.from_numpy(flat.astype(np.float32)).view(d + 1, -1)
+            logits = torch.addmm(w[d], x, w[:d])
+            loss = (softplus(logits) - y * logits).sum(dtype=torch.float64) / n + decay / 2 * w[:d].square().sum(dtype=torch.float64)
+            residual = logits.sigmoid_().sub_(y).div_(n)
+            gradient = torch.cat((torch.addmm(w[:d], x.T, residual, beta=decay), residual.sum(0, keepdim=True)))
+            return float(loss), gradient.view(-1).numpy().astype(np.float64)
+
+        return value_and_gradient
+
+    def link(self, logits: Tensor) -> Tensor:
+        return logits.sigmoid()
+
+    def log_loss(self, held_out: Floats, y: NDArray[Any]) -> float:
+        p = np.clip(held_out, np.finfo(np.float32).eps, 1 - np.finfo(np.float32).eps)
+        return float(-np.where(y > 0.5, np.log(p), np.log1p(-p)).mean())
+
+
+MakeProblem = Callable[[Floats, NDArray[Any]], Problem]
+
+
+def _pick_strength(x: Floats, y: NDArray[Any], make: MakeProblem, fold: NDArray[np.intp]) -> tuple[float, Floats]:
     """The strength with the lowest held-out log loss, and the held-out probabilities (n, k) that it gave."""
-    parts = [(Problem.of(x[fold != f], y[fold != f], num_classes), np.flatnonzero(fold == f)) for f in range(fold.max() + 1)]
+    parts = [(make(x[fold != f], y[fold != f]), np.flatnonzero(fold == f)) for f in range(fold.max() + 1)]
     starts: list[NDArray[np.float64] | None] = [None] * len(parts)
+    num_classes = parts[0][0].num_classes
     best_loss, best_c, best = np.inf, STRENGTHS[0], np.empty((0, num_classes), np.float32)
     since = 0
     for c in STRENGTHS:
@@ -150,7 +219,7 @@ def _pick_strength(x: Floats, y: NDArray[np.intp], num_classes: int, fold: NDArr
         for i, (problem, rows) in enumerate(parts):
             starts[i] = flat = problem.solve(c, starts[i], ROUGH)
             held_out[rows] = problem.probabilities(flat, torch.from_numpy(x[rows]))
-        loss = float(-np.log(np.maximum(held_out[np.arange(len(y)), y], np.finfo(np.float32).eps)).mean())
+        loss = parts[0][0].log_loss(held_out, y)
         since = 0 if loss < best_loss else since + 1
         if since == 0:
             best_loss, best_c, best = loss, c, held_out
@@ -183,7 +252,7 @@ def _sample(targets: NDArray[np.intp], seed: int) -> NDArray[np.intp]:
     return np.sort(kept)
 
 
-def _check(x: Floats, y: NDArray[np.intp], groups: NDArray[np.integer]) -> None:
+def _check(x: Floats, y: NDArray[Any], groups: NDArray[np.integer]) -> None:
     asked = f"a linear probe on features {x.shape}"
     if x.ndim != 2 or len(x) != len(y) or len(x) != len(groups):
         raise RequestError(asked, f"{len(y)} targets and {len(groups)} groups", "features (n, d) with n targets")

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.errors import RequestError
-from regraft.evaluate.bootstrap import Array, Rows, Statistic, interval, resamples, tally
+from regraft.evaluate.bootstrap import Array, Rows, Statistic, tally
+from regraft.evaluate.measure import mean, measured
 from regraft.spec import Metric
 
 NUM_BINS = 15
@@ -74,18 +75,12 @@ def classification(
 
 def of_answers(answers: Answers, *, seed: int = 0) -> dict[str, Metric]:
     """The same for answers that are checked already."""
-    n = len(answers.targets)
-    names = list(STATISTICS)
-    statistics = [STATISTICS[name](answers) for name in names]
-    whole = np.arange(n)[None, :]
-    values = [float(statistic(whole)[0]) for statistic in statistics]
-    draws = [np.stack([statistic(rows) for statistic in statistics]) for rows in resamples(n, seed=seed)]
-    table = np.concatenate(draws, axis=1)
-    return {name: interval(values[i], table[i], n, bounds=BOUNDS[name]) for i, name in enumerate(names)}
+    return measured(statistics(answers), len(answers.targets), seed=seed)
 
 
-def _mean(values: Array) -> Statistic:
-    return lambda rows: values[rows].mean(axis=1)
+def statistics(answers: Answers) -> dict[str, Statistic]:
+    """All metrics of a classifier, each for any draw of the examples."""
+    return {name: make(answers) for name, make in STATISTICS.items()}
 
 
 def _balanced_accuracy(answers: Answers) -> Statistic:
@@ -116,18 +111,11 @@ def _calibration_error(answers: Answers) -> Statistic:
 
 
 STATISTICS: dict[str, Callable[[Answers], Statistic]] = {
-    "accuracy": lambda answers: _mean(answers.correct.astype(float)),
+    "accuracy": lambda answers: mean(answers.correct.astype(float)),
     "balanced_accuracy": _balanced_accuracy,
     "macro_f1": _macro_f1,
-    "log_loss": lambda answers: _mean(answers.losses),
+    "log_loss": lambda answers: mean(answers.losses),
     "calibration_error": _calibration_error,
-}
-BOUNDS: dict[str, tuple[float, float] | None] = {
-    "accuracy": (0.0, 1.0),
-    "balanced_accuracy": (0.0, 1.0),
-    "macro_f1": (0.0, 1.0),
-    "log_loss": None,
-    "calibration_error": None,
 }
 
 

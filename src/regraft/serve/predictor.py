@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, final
 
 import numpy as np
-import pyarrow as pa
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from regraft.data.batching import evaluation_batches
-from regraft.data.dataset import Split
+from regraft.data.dataset import unlabelled
 from regraft.data.encode import Encoded, encode, prepare
-from regraft.errors import RequestError
 from regraft.evaluate import predict
 from regraft.lineage.store import Store
 from regraft.serve import rebuild
 from regraft.serve.rebuild import Rebuilt
 from regraft.tasks import Task
+from regraft.tasks.inputs import Input, given
 from regraft.trunk.network import Network
-from regraft.trunk.trunk import Inputs
 
 BATCH_SIZE = 64
 
@@ -51,25 +50,26 @@ class Predictor:
     def classes(self) -> tuple[str, ...]:
         return self.rebuilt.classes
 
-    def predict(self, inputs: Sequence[str]) -> list[dict[str, Any]]:
-        """One object for each of ``inputs``, texts or paths of images, in their order: ``{input, label, probability, top}``."""
-        return self.task.predictions(self.probabilities(inputs), self.classes, inputs) if len(inputs) else []
+    def predict(self, inputs: Sequence[Input]) -> list[dict[str, Any]]:
+        """One object for each of ``inputs``, in their order: ``{input, label, probability, top}``, or what else the task gives. An input is a text, a
+        path of an image, a pair of texts, or the words of a sentence."""
+        return self.task.predictions(self.answers(inputs), self.classes, inputs) if len(inputs) else []
 
-    def probabilities(self, inputs: Sequence[str] | Encoded) -> NDArray[np.float32]:
-        """(n, k) float32, for texts, paths of images, or a split that is encoded for this model already."""
+    def answers(self, inputs: Sequence[Input] | Encoded) -> NDArray[Any]:
+        """(n, ...) as the task answers: probabilities (n, k) float32, numbers (n,), ...; of inputs, or of a split that is encoded for this model."""
         encoded = inputs if isinstance(inputs, Encoded) else self.encode(inputs)
-        return self.task.probabilities(predict.logits(self.network, self._batches(encoded)))
 
-    def encode(self, inputs: Sequence[str]) -> Encoded:
+        def forward(rows: NDArray[np.integer]) -> Tensor | list[NDArray[Any]]:
+            logits: Tensor = self.network(prepare(encoded.batch(rows), self.rebuilt.spec, device=self.device))
+            return self.task.kept(logits, encoded.target_batch(rows))
+
+        batches = evaluation_batches(len(encoded), BATCH_SIZE, lengths=encoded.lengths)
+        return self.task.answers(predict.logits(forward, ((rows, rows) for rows in batches)))
+
+    def encode(self, inputs: Sequence[Input]) -> Encoded:
         """``inputs`` as this model reads them. Raises ``DataError`` where an image cannot be read."""
-        if isinstance(inputs, str):
-            raise RequestError(f"predict {inputs[:40]!r}", "one text where a list of them is expected", "predict([...])")
-        rebuilt, count = self.rebuilt, len(inputs)
-        columns = {"input": list(inputs), "target": np.zeros(count, np.int64), "digest": [""] * count, "where": list(inputs)}
-        encoded = encode(Split("predict", pa.table(columns)), rebuilt.spec, rebuilt.tokenizer, max_length=rebuilt.max_length)
+        rebuilt, form = self.rebuilt, self.task.form
+        split = unlabelled(given(inputs, form), form, len(self.classes))
+        encoded = encode(split, rebuilt.spec, rebuilt.tokenizer, max_length=rebuilt.max_length)
         encoded.wait()
         return encoded
-
-    def _batches(self, encoded: Encoded) -> Iterator[tuple[NDArray[np.integer], Inputs]]:
-        for rows in evaluation_batches(len(encoded), BATCH_SIZE, lengths=encoded.lengths):
-            yield rows, prepare(encoded.batch(rows), self.rebuilt.spec, device=self.device)

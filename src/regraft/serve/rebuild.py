@@ -6,7 +6,7 @@ What is read from the manifest, and so must be written there:
 |---|---|
 | source | how to make the empty architecture (``trunk.load.rebuild``); the assets hold the files that this needs |
 | input, pooling | the trunk's door as it was trained (``InputSpec``; a resized input included), and how its features are pooled |
-| task, classes | which head stands on top, and what its outputs are called, in order |
+| task, classes, facts | which head stands on top, what its outputs are called, in order, and what else its task knows of its data |
 | edits | ``EditRecord.json()`` of every edit that stands in the network |
 | plan.settings.max_length | tokens per text; 0: as many as the model reads |
 
@@ -63,7 +63,11 @@ def network(store: Store, name: str) -> Rebuilt:
     store.verify(generation)
     manifest = generation.manifest
     _check(generation)
-    task, classes, spec = tasks.of(manifest["task"]), tuple(manifest["classes"]), InputSpec.from_json(manifest["input"])
+    task, classes, spec = (
+        tasks.of(manifest["task"]).bound(manifest.get("facts", {})),
+        tuple(manifest["classes"]),
+        InputSpec.from_json(manifest["input"]),
+    )
     trunk = load.rebuild(manifest["source"], store.assets(generation))
     trunk.pooling, trunk.input = manifest["pooling"], spec
     strip(trunk)

@@ -5,11 +5,22 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 
 from regraft.errors import RequestError, suggest
-from regraft.tasks.classification import IMAGE_CLASSIFICATION, TEXT_CLASSIFICATION
+from regraft.tasks.classification import IMAGE_CLASSIFICATION, TEXT_CLASSIFICATION, TEXT_PAIR_CLASSIFICATION
+from regraft.tasks.multilabel import IMAGE_MULTILABEL, TEXT_MULTILABEL
+from regraft.tasks.ordinal import IMAGE_ORDINAL, TEXT_ORDINAL
+from regraft.tasks.regression import IMAGE_REGRESSION, TEXT_PAIR_REGRESSION, TEXT_REGRESSION
 from regraft.tasks.task import Task
+from regraft.tasks.tokens import TOKEN_CLASSIFICATION
 
 GROUP = "regraft.tasks"
-BUILT_IN = {task.name: task for task in (TEXT_CLASSIFICATION, IMAGE_CLASSIFICATION)}
+BUILT_IN = {
+    task.name: task
+    for task in (
+        TEXT_CLASSIFICATION, IMAGE_CLASSIFICATION, TEXT_PAIR_CLASSIFICATION,
+        TEXT_REGRESSION, IMAGE_REGRESSION, TEXT_PAIR_REGRESSION, TEXT_ORDINAL, IMAGE_ORDINAL,
+        TEXT_MULTILABEL, IMAGE_MULTILABEL, TOKEN_CLASSIFICATION,
+    )
+}  # fmt: skip
 
 
 def names() -> tuple[str, ...]:

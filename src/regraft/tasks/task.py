@@ -1,39 +1,110 @@
 """A task: what is learned, seen by the training loop, by evaluation and by prediction. A record of functions, no base class.
 
-One file per task holds its functions; a new task is a new ``Task``, handed over or registered under ``regraft.tasks``.
+    labels --(form)--> targets (n, ...)                                   data.targets reads and encodes them
+    inputs --> trunk --> head --> logits --(collect)--> scores (n, ...)   what is kept of the network's output, example by example
+    scores --(answers)--> answers (n, ...)                                probabilities, numbers: what metrics and people read
+    answers, targets --> statistics, document, mistakes, quality
+
+One file per task holds its functions; a new task is a new ``Task``, handed over or registered under ``regraft.tasks``. What a task has to
+know about one data set (the mean of its numbers, the scheme of its tags) are ``facts``: ``bound(facts)`` is the task that knows them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from regraft.spec import InputKind
+from regraft.evaluate import compare
+from regraft.evaluate.bootstrap import Statistic
+from regraft.evaluate.measure import values_of
+from regraft.spec import Form, InputKind
 
 Floats = NDArray[np.floating]
+Solved = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Weights (k, d) and bias (k,) of a linear layer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A wrong answer, for a person to look at: the row, the truth and the answer in words, and how sure the model was (None: no such thing)."""
+
+    row: int
+    label: str
+    predicted: str
+    probability: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """``name`` as a person types it; ``kind`` of input; ``headline``: the metric that early stopping and tables read.
+    """``name`` as a person types it; ``form`` of its examples; ``headline``: the metric that early stopping and tables read.
 
-    ``head(trunk, num_classes, dropout) -> module`` called as ``head(features, mask) -> logits (B, k)``.
-    ``losses(logits (B, k), targets (B,) indices or (B, k) probabilities, label_smoothing) -> (B,)``, one for each example.
-    ``probabilities(logits (n, k)) -> (n, k)`` float32.
-    ``document(probabilities, targets (n,), classes)``: the ``evaluate`` document.
-    ``predictions(probabilities, classes, inputs)``: one JSON object for each input.
+    ``head(trunk, num_classes, dropout) -> module`` called as ``head(features, mask) -> logits (B, ...)``.
+    ``losses(logits, targets, label_smoothing) -> (B,)``, one for each example; targets as ``Encoded.target_batch`` gives them, or mixed.
+    ``answers(scores (n, ...)) -> (n, ...)``.
+    ``statistics(answers, targets, classes)``: metric name -> its value for any draw of the examples.
+    ``document(answers, targets, classes)``: the ``evaluate`` document.
+    ``predictions(answers, classes, inputs)``: one JSON object for each input.
+    ``mistakes(answers, targets, classes, most)``: the worst first.
+    ``quality(answers, targets) -> (n,)``: how good each answer is, the larger the better, for comparing two models example by example.
+
+    ``collect(logits, targets) -> list``: of a batch what is kept of each example; ``None``: its logits, which have one shape.
+    ``solve(features (n, d), targets, *, num_outputs, seed, restraint) -> weights, bias`` of the linear head that is best on frozen features
+    (``restraint``: regularised so many times as strongly); ``None``: no closed form.
+    ``outputs(num_classes)``: width of the head. ``counts(targets, num_classes)``: training examples of each class, for the advice.
+    ``augmentations``: names of those that leave the targets true; ``None``: all of the input's kind. ``mixable(targets, outputs) -> (B, k)``: the
+    form in which the targets of two examples can be mixed.
+    ``bind(facts) -> Task``. ``settle(scores, targets) -> facts`` that are decided on valid once training is over (thresholds).
     """
 
     name: str
-    kind: InputKind
+    form: Form
     headline: str
     head: Callable[..., nn.Module]
     losses: Callable[..., Tensor]
-    probabilities: Callable[[Floats], NDArray[np.float32]]
+    answers: Callable[[NDArray[Any]], NDArray[Any]]
+    statistics: Callable[..., Mapping[str, Statistic]]
     document: Callable[..., dict[str, Any]]
-    predictions: Callable[[Floats, Sequence[str], Sequence[str]], list[dict[str, Any]]]
+    predictions: Callable[[NDArray[Any], Sequence[str], Sequence[Any]], list[dict[str, Any]]]
+    mistakes: Callable[..., list[Mistake]]
+    quality: Callable[[NDArray[Any], NDArray[Any]], NDArray[np.float64]]
+    collect: Callable[[Tensor, Tensor], list[NDArray[Any]]] | None = None
+    solve: Callable[..., Solved] | None = None
+    outputs: Callable[[int], int] = int
+    counts: Callable[[NDArray[Any], int], tuple[int, ...]] = lambda targets, num_classes: (len(targets),)
+    augmentations: frozenset[str] | None = None
+    mixable: Callable[[Tensor, int], Tensor] = lambda targets, outputs: targets
+    bind: Callable[[Mapping[str, Any]], Task] | None = None
+    settle: Callable[[NDArray[Any], NDArray[Any]], dict[str, Any]] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> InputKind:
+        return self.form.kind
+
+    def bound(self, facts: Mapping[str, Any]) -> Task:
+        """This task for a data set of these facts."""
+        return self.bind(facts) if self.bind else self
+
+    def kept(self, logits: Tensor, targets: Tensor) -> Tensor | list[NDArray[Any]]:
+        """What is kept of a batch; ``targets`` as ``Encoded.target_batch`` gives them."""
+        return self.collect(logits, targets) if self.collect else logits
+
+    def watched(self, scores: NDArray[Any], targets: NDArray[Any]) -> dict[str, float]:
+        """The headline and, where there is one, the log loss: values without intervals, quickly."""
+        answers = self.answers(scores)
+        width = answers[0].shape[-1] if answers.dtype == object else answers.shape[-1]
+        found = self.statistics(answers, targets, self.facts.get("classes") or [str(index) for index in range(width)])
+        return values_of(found, len(targets), dict.fromkeys((self.headline, "log_loss")))
+
+    def compare(self, one: NDArray[Any], other: NDArray[Any], targets: NDArray[Any], classes: Sequence[str]) -> compare.Verdict:
+        """The answers of one model against those of another to the same examples: by accuracy where that is the headline, else by the headline."""
+        qualities = self.quality(one, targets), self.quality(other, targets)
+        if self.headline == "accuracy":
+            return compare.paired(qualities[0] > 0, qualities[1] > 0)
+        statistics = tuple(self.statistics(each, targets, classes)[self.headline] for each in (one, other))
+        return compare.by_metric(self.headline, (statistics[0], statistics[1]), qualities)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from regraft.cache.pooled import pooled_features
 from regraft.data.encode import Encoded
 from regraft.errors import PlanError
-from regraft.evaluate import linear
 from regraft.evaluate import sums as additive
 from regraft.surgery.statistics import StatisticsHead
+from regraft.train.placed import placed_features
 from regraft.train.run import Run
 
 if TYPE_CHECKING:
@@ -48,15 +48,17 @@ def solve(run: Run, train: Encoded, cache: Cache | None) -> None:
     if isinstance(head, StatisticsHead):
         return sum_up(head, run, train, cache)
     layer = getattr(head, "linear", None)
-    if not isinstance(layer, torch.nn.Linear) or not hasattr(head, "pool"):
-        raise PlanError(f"solve phase {run.present.name!r} in closed form", f"the head is a {type(head).__name__}",
-                        "a linear head, or a strategy that trains it by gradient")  # fmt: skip
-    features = pooled_features(run.network, train, cache=cache, compute=run.precision.compute)
+    if not isinstance(layer, torch.nn.Linear) or run.task.solve is None:
+        raise PlanError(f"solve phase {run.present.name!r} in closed form", f"the head of {run.task.name} is a {type(head).__name__}",
+                        "a strategy that trains it by gradient, such as full or top(n=0)")  # fmt: skip
+    if hasattr(head, "pool"):
+        features, targets = pooled_features(run.network, train, cache=cache, compute=run.precision.compute), train.targets
+    else:
+        features, targets = placed_features(run, train)
     goes_on = any(phase.solver == "gradient" for phase in run.plan.phases[run.phase + 1 :])
-    found = linear.fit(
-        features, train.targets, num_classes=layer.out_features, seed=run.settings.seed, restraint=RESTRAINT if goes_on else 1.0
-    )
+    restraint = RESTRAINT if goes_on else 1.0
+    weights, bias = run.task.solve(features, targets, num_outputs=layer.out_features, seed=run.settings.seed, restraint=restraint)
     with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(found.weights))
+        layer.weight.copy_(torch.from_numpy(weights))
         if layer.bias is not None:
-            layer.bias.copy_(torch.from_numpy(found.bias))
+            layer.bias.copy_(torch.from_numpy(bias))

@@ -4,7 +4,7 @@ stage is read, and only what lies above it runs. The loop sees ``parts`` and ``l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Protocol
@@ -22,7 +22,7 @@ Rows = NDArray[np.integer]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Part:
-    """Examples that go through the network at once. ``targets``: indices (B,) or, where examples were mixed, probabilities (B, k).
+    """Examples that go through the network at once. ``targets``: as ``Encoded.target_batch`` gives them or, where examples were mixed, (B, k).
     ``rows``: which ones of the split they are."""
 
     inputs: dict[str, Tensor]
@@ -41,25 +41,33 @@ class Feed(Protocol):
     def logits(self, part: Part) -> Tensor: ...
 
 
+def as_probabilities(targets: Tensor, num_classes: int) -> Tensor:
+    """(B,) class indices as one-hot rows (B, k), float32: the form in which examples can be mixed."""
+    return nn.functional.one_hot(targets, num_classes).float()
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LiveFeed:
     """``augmentation``: of the training split; ``None`` elsewhere. It works on the whole batch before that is cut into parts, so that
-    the parts together are the batch, however small they have to be."""
+    the parts together are the batch, however small they have to be. ``mixable(targets, outputs of the head) -> (B, k)``: targets that can be mixed."""
 
     network: Network
     encoded: Encoded
     device: torch.device
     augmentation: Any = None
+    mixable: Callable[[Tensor, int], Tensor] = as_probabilities
     is_cached = False
 
     def parts(self, rows: Rows, *, size: int, seed: int, epoch: int) -> list[Part]:
-        inputs, targets = self.encoded.batch(rows), torch.from_numpy(self.encoded.targets[rows])
+        inputs, mixed = self.encoded.batch(rows), None
         if self.augmentation is not None:
-            inputs, targets = self._augmented(inputs, targets, torch.Generator().manual_seed(seed))
-        return [
-            Part(self._prepared(trim({name: tensor[cut] for name, tensor in inputs.items()})), targets[cut].to(self.device), rows[cut])
-            for cut in cuts(len(rows), size)
-        ]
+            inputs, mixed = self._augmented(inputs, rows, torch.Generator().manual_seed(seed))
+        found = []
+        for cut in cuts(len(rows), size):
+            targets = self.encoded.target_batch(rows[cut]) if mixed is None else mixed[cut]
+            part = self._prepared(trim({name: tensor[cut] for name, tensor in inputs.items()}))
+            found.append(Part(part, targets.to(self.device), rows[cut]))
+        return found
 
     def logits(self, part: Part) -> Tensor:
         logits: Tensor = self.network(part.inputs)
@@ -68,12 +76,14 @@ class LiveFeed:
     def _prepared(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         return prepare(inputs, self.network.trunk.input, device=self.device)
 
-    def _augmented(self, inputs: dict[str, Tensor], targets: Tensor, generator: torch.Generator) -> tuple[dict[str, Tensor], Tensor]:
+    def _augmented(self, inputs: dict[str, Tensor], rows: Rows, generator: torch.Generator) -> tuple[dict[str, Tensor], Tensor | None]:
+        """The inputs and, where examples were mixed, the targets (B, k) that they have now."""
         inputs = self.augmentation.apply(inputs, generator, size=self.network.trunk.input.size)
         if not self.augmentation.mixes:
-            return inputs, targets
-        num_classes = int(self.network.head.linear.out_features)  # type: ignore[union-attr, arg-type]
-        mixed: tuple[dict[str, Tensor], Tensor] = self.augmentation.mix(inputs, as_probabilities(targets, num_classes), generator)
+            return inputs, None
+        outputs = int(self.network.head.linear.out_features)  # type: ignore[union-attr, arg-type]
+        targets = self.mixable(self.encoded.target_batch(rows), outputs)
+        mixed: tuple[dict[str, Tensor], Tensor] = self.augmentation.mix(inputs, targets, generator)
         return mixed
 
 
@@ -95,17 +105,12 @@ class CachedFeed:
         for cut in cuts(len(rows), size):
             inputs = {} if spec.kind == "image" else prepare(self.encoded.batch(rows[cut]), spec, device=self.device)
             read = {name: tensor.to(self.device, non_blocking=True) for name, tensor in entries.batch(rows[cut]).items()}
-            found.append(Part(inputs, torch.from_numpy(self.encoded.targets[rows[cut]]).to(self.device), rows[cut], read))
+            found.append(Part(inputs, self.encoded.target_batch(rows[cut]).to(self.device), rows[cut], read))
         return found
 
     def logits(self, part: Part) -> Tensor:
         logits: Tensor = self.boundary.resume(part.entries, part.inputs)
         return logits
-
-
-def as_probabilities(targets: Tensor, num_classes: int) -> Tensor:
-    """(B,) class indices as one-hot rows (B, k), float32: the form in which examples can be mixed."""
-    return nn.functional.one_hot(targets, num_classes).float()
 
 
 def cuts(n: int, size: int) -> Iterator[slice]:

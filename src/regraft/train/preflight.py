@@ -157,7 +157,7 @@ class _Trial:
     def _logits(self) -> Tensor:
         self.network.eval()
         with torch.no_grad():
-            logits = torch.cat([self.feed.logits(part).float() for part in self.parts])
+            logits = torch.cat([self.feed.logits(part).float().flatten() for part in self.parts])
         set_modes(self.network, self.run.present.cells, self.run.settings.batch_norm)
         return logits
 

@@ -17,7 +17,7 @@ from regraft.cache.placeholder import NotReproduced
 from regraft.data.augment import Augmentation
 from regraft.data.batching import evaluation_batches
 from regraft.data.encode import Encoded, prepare
-from regraft.errors import StorageError
+from regraft.errors import PlanError, StorageError
 from regraft.train.course import Course
 from regraft.train.feed import CachedFeed, Feed, LiveFeed
 from regraft.train.run import Run
@@ -40,6 +40,11 @@ class Source:
         self.run, self.train, self.valid, self.cache = run, train, valid, cache
         trunk, pairs = run.network.trunk, run.settings.augment
         self.augmentation = Augmentation.of(pairs, trunk.input.kind, tokenizer=trunk.tokenizer) if pairs else None
+        fitting, chosen = run.task.augmentations, self.augmentation.values if self.augmentation else ()
+        unfit = set() if fitting is None else {name for name, _ in chosen} - fitting
+        if unfit:
+            raise PlanError(f"augment {run.task.name} with {', '.join(sorted(unfit))}", "targets have places, and these move what stands there",
+                            f"leave it out, or use {', '.join(sorted(fitting)) or 'none'}")  # fmt: skip
 
     def feeds(self, course: Course) -> tuple[Feed, tuple[Feed, Encoded] | None]:
         """For the training split, and for valid with the split itself, in the present phase. Why a phase that could be cached is
@@ -51,8 +56,10 @@ class Source:
                 note = f"phase {self.run.present.name!r} is trained live: {error.asked}: {error.found}"
                 if note not in self.run.history.events:  # a resumed run finds the same again
                     self.run.history.events.append(note)
-        network, device = self.run.network, self.run.device
-        return LiveFeed(network=network, encoded=self.train, device=device, augmentation=self.augmentation), self.live_valid()
+        run = self.run
+        return LiveFeed(
+            network=run.network, encoded=self.train, device=run.device, augmentation=self.augmentation, mixable=run.task.mixable
+        ), self.live_valid()
 
     def live_valid(self) -> tuple[Feed, Encoded] | None:
         if self.valid is None:

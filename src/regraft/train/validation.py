@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,6 @@ from torch import Tensor
 from regraft.data.batching import evaluation_batches
 from regraft.data.encode import Encoded
 from regraft.evaluate import predict
-from regraft.evaluate.metrics import STATISTICS, Answers
 from regraft.spec import LOWER_IS_BETTER
 from regraft.train.ahead import ahead
 from regraft.train.feed import Feed, Part
@@ -20,7 +20,7 @@ from regraft.train.transition import set_modes
 
 
 def validate(run: Run, feed: Feed, encoded: Encoded) -> dict[str, float]:
-    """The task's headline and the log loss of the present weights (their average, where the run keeps one)."""
+    """The task's headline and its log loss, if it has one, of the present weights (their average, where the run keeps one)."""
     run.network.eval()
     if run.ema is not None:
         run.ema.swap()
@@ -30,18 +30,18 @@ def validate(run: Run, feed: Feed, encoded: Encoded) -> dict[str, float]:
         if run.ema is not None:
             run.ema.swap()
         set_modes(run.network, run.present.cells, run.settings.batch_norm)
-    probabilities = np.asarray(run.task.probabilities(logits))
-    answers = Answers.of(probabilities, encoded.targets, [str(index) for index in range(probabilities.shape[1])])
-    every = np.arange(len(encoded))[None, :]
-    return {name: float(STATISTICS[name](answers)(every)[0]) for name in dict.fromkeys((run.task.headline, "log_loss"))}
+    watched: dict[str, float] = run.task.watched(logits, encoded.targets)
+    return watched
 
 
-def logits_of(run: Run, feed: Feed, encoded: Encoded) -> NDArray[np.float32]:
-    """(n, k), in the order of the split."""
+def logits_of(run: Run, feed: Feed, encoded: Encoded) -> NDArray[Any]:
+    """(n, k), or what else the task keeps of each example, in the order of the split."""
 
-    def forward(part: Part) -> Tensor:
+    def forward(part: Part) -> Tensor | list[NDArray[Any]]:
         with run.precision.autocast():
-            return feed.logits(part)
+            logits = feed.logits(part)
+        kept: Tensor | list[NDArray[Any]] = run.task.kept(logits, part.targets)
+        return kept
 
     return predict.logits(forward, parts_of(feed, encoded, run.micro_batch))  # type: ignore[arg-type]
 

@@ -133,13 +133,22 @@ def _model(request: Request, dataset: Dataset, cache: Cache, work: Work) -> tupl
         )
     jobs = {reference: open_job(request, dataset, reference, work) for reference in references}
     probes = {reference: _probe(job, cache) for reference, job in jobs.items()}
-    offers = [models.Candidate(reference, probes[reference], sum(s.macs for s in job.outline.stages)) for reference, job in jobs.items()]
+    known = {reference: found for reference, found in probes.items() if found is not None}
+    if len(known) < len(jobs):
+        return (
+            jobs[references[0]],
+            None,
+            (f"{references[0]}: the first of {len(references)} models for {dataset.kind} that are installed here",),
+        )
+    offers = [models.Candidate(reference, known[reference], sum(s.macs for s in job.outline.stages)) for reference, job in jobs.items()]
     reference, reasons = models.choose(offers)
     return jobs[reference], probes[reference], reasons
 
 
-def _probe(job: Job, cache: Cache | None) -> ProbeResult:
-    """How much the frozen features know: on the training examples alone, by cross-validation."""
+def _probe(job: Job, cache: Cache | None) -> ProbeResult | None:
+    """How much the frozen features know: on the training examples alone, by cross-validation; ``None`` for what has no classes to be right about."""
+    if job.dataset.form.target != "class":
+        return None
     network = job.network(dropout=0.0, seed=0)
     compute = {"bf16": "bfloat16", "fp32": "float32"}[machine.measure().precision]  # as in the training to come, which finds them again
     say = lambda done, total: job.work("computing frozen features", done, total)  # noqa: E731

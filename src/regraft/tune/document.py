@@ -11,16 +11,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regraft.data import Split
 from regraft.plan import explain
 from regraft.plan.plan import Plan
+from regraft.spec import PART
 from regraft.tasks import Task
 from regraft.train.history import History
-from regraft.tune import evidence
 from regraft.tune.job import Job
 
 SCHEMA = 1
 THUMBNAIL = 96
 STEPS_SHOWN = 400
+MISTAKES_SHOWN = 24
+DRAWN = ("per_class", "confusion", "calibration", "scatter")
+"""Parts of an ``evaluate`` document that a page draws."""
+BETWEEN = {"one": "", "pair": " ‖ ", "words": " "}
+"""What stands between the parts of an input where it is shown."""
 
 
 def tune_document(generation: Mapping[str, Any], plan: Plan, job: Job, *, report: str) -> dict[str, Any]:
@@ -56,9 +62,8 @@ def report_document(
             **plan.data,
             "splits": {name: {"classes": job.dataset.counts(name), "num_examples": len(s)} for name, s in job.dataset.splits.items()},
         },
-        "per_class": evaluation["per_class"],
-        "confusion": evaluation["confusion"],
-        "calibration": evaluation["calibration"],
+        "headline": job.task.headline,
+        **{key: evaluation[key] for key in DRAWN if key in evaluation},
         "history": curves(history),
         "errors": errors,
         "forecast": plan.cost,
@@ -86,20 +91,19 @@ def curves(history: History) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: row["step"])
 
 
-def errors_shown(task: Task, scores: NDArray[np.float32], split: Any, classes: tuple[str, ...]) -> list[dict[str, Any]]:
-    """The surest errors with their texts, or with small pictures."""
-    probabilities = task.probabilities(scores)
-    rows = evidence.worst(task, scores, split.targets)
-    inputs = [split.inputs[row] for row in rows] if len(rows) else []
+def errors_shown(task: Task, scores: NDArray[Any], split: Split, classes: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The worst mistakes with their texts, or with small pictures."""
+    found = task.mistakes(task.answers(scores), split.targets, classes, MISTAKES_SHOWN)
+    inputs = split.inputs if found else []
     return [
         {
-            "input": Path(given).name if task.kind == "image" else given,
-            "image": thumbnail(Path(given)) if task.kind == "image" else None,
-            "label": classes[int(split.targets[row])],
-            "predicted": classes[int(probabilities[row].argmax())],
-            "probability": float(probabilities[row].max()),
+            "input": Path(inputs[mistake.row]).name if task.kind == "image" else inputs[mistake.row].replace(PART, BETWEEN[split.parts]),
+            "image": thumbnail(Path(inputs[mistake.row])) if task.kind == "image" else None,
+            "label": mistake.label,
+            "predicted": mistake.predicted,
+            "probability": mistake.probability,
         }
-        for row, given in zip(rows, inputs, strict=True)
+        for mistake in found
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,40 +10,69 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from regraft.cache import Cache
+from regraft.cache.pooled import pooled_features
 from regraft.data.batching import evaluation_batches
 from regraft.data.encode import Encoded, prepare
 from regraft.evaluate import predict
+from regraft.surgery.statistics import StatisticsHead
 from regraft.tasks import Task
 from regraft.trunk.network import Network
+from regraft.trunk.trunk import Inputs
 
 BATCH_SIZE = 64
+CHUNK = 1024
 
 
-def logits(network: Network, encoded: Encoded, work: Callable[[int, int], None] | None = None) -> NDArray[np.float32]:
-    """(n, k) logits of the network in eval mode, in the order of the split."""
-    device = next(network.parameters()).device
-    spec = network.trunk.input
-    network.eval()
-
-    def batches() -> Iterator[tuple[NDArray[np.integer], Mapping[str, Tensor]]]:
-        done = 0
-        for rows in evaluation_batches(len(encoded), BATCH_SIZE, lengths=encoded.lengths):
-            yield rows, prepare(encoded.batch(rows), spec, device=device)
-            done += len(rows)
-            if work:
-                work(done, len(encoded))
-
+def logits(network: Network, encoded: Encoded, work: Callable[[int, int], None] | None = None, *, task: Task | None = None) -> NDArray[Any]:
+    """(n, k) logits of the network in eval mode, or what else ``task`` keeps of them, in the order of the split."""
+    if task is None or task.collect is None:
+        return answers(network, encoded, network, work)
+    door = _door(network, encoded)
     with torch.inference_mode():
-        return predict.logits(network, batches())
+        return predict.logits(lambda rows: task.kept(network(door(rows)), encoded.target_batch(rows)), _batches(encoded, work))
 
 
-def document(task: Task, scores: NDArray[np.float32], encoded: Encoded, classes: tuple[str, ...]) -> dict[str, Any]:
-    """The ``evaluate`` document of these logits (n, k)."""
-    return task.document(task.probabilities(scores), np.asarray(encoded.targets), classes)
+def answers(
+    network: Network, encoded: Encoded, forward: Callable[[Inputs], Tensor], work: Callable[[int, int], None] | None = None
+) -> NDArray[np.float32]:
+    """(n, width) of what ``forward`` makes of inputs as ``network``, in eval mode, reads them, in the order of the split."""
+    door = _door(network, encoded)
+    with torch.inference_mode():
+        return predict.logits(lambda rows: forward(door(rows)), _batches(encoded, work))
 
 
-def worst(task: Task, scores: NDArray[np.float32], targets: NDArray[np.integer], most: int = 24) -> NDArray[np.integer]:
-    """Rows of the errors that the network is surest of, the surest first."""
-    probabilities = task.probabilities(scores)
-    wrong = np.flatnonzero(probabilities.argmax(axis=1) != targets)
-    return wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")][:most]
+def _door(network: Network, encoded: Encoded) -> Callable[[NDArray[np.integer]], Inputs]:
+    """Rows of the split as ``network``, which goes to eval mode, takes them."""
+    device = next(network.parameters()).device
+    network.eval()
+    return lambda rows: prepare(encoded.batch(rows), network.trunk.input, device=device)
+
+
+def _batches(encoded: Encoded, work: Callable[[int, int], None] | None) -> Iterator[tuple[NDArray[np.integer], NDArray[np.integer]]]:
+    done = 0
+    for rows in evaluation_batches(len(encoded), BATCH_SIZE, lengths=encoded.lengths):
+        yield rows, rows
+        done += len(rows)
+        if work:
+            work(done, len(encoded))
+
+
+def logits_of_features(network: Network, encoded: Encoded, cache: Cache | None) -> NDArray[np.float32]:
+    """The same for a head made of statistics: through pooled features, which are kept for the next time."""
+    assert isinstance(network.head, StatisticsHead)
+    return head_logits(network.head, pooled_features(network, encoded, cache=cache))
+
+
+def head_logits(head: StatisticsHead, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, k) from pooled features (n, width)."""
+    device = head.linear.weight.device
+    with torch.inference_mode():
+        parts = [head.linear(head.lift(torch.from_numpy(np.ascontiguousarray(features[start : start + CHUNK])).to(device))).cpu().numpy()
+                 for start in range(0, len(features), CHUNK)]  # fmt: skip
+    return np.concatenate([np.empty((0, head.linear.out_features), np.float32), *parts])
+
+
+def document(task: Task, scores: NDArray[Any], encoded: Encoded, classes: tuple[str, ...]) -> dict[str, Any]:
+    """The ``evaluate`` document of these scores (n, ...)."""
+    return task.document(task.answers(scores), np.asarray(encoded.targets), classes)

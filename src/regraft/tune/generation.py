@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from regraft import lineage
 from regraft.data.encode import Encoded, encode
@@ -16,6 +17,7 @@ from regraft.evaluate.compare import Verdict, paired
 from regraft.report import pages
 from regraft.serve.predictor import Predictor
 from regraft.spec import SPLITS, InputKind
+from regraft.tasks.inputs import Input
 
 SEEN = "seen.examples"
 
@@ -59,8 +61,9 @@ class Generation:
             self._predictor = Predictor.load(self.store, self.digest)
         return self._predictor
 
-    def predict(self, inputs: Sequence[str]) -> list[dict[str, Any]]:
-        """One ``{input, label, probability, top}`` for each text, or path of an image."""
+    def predict(self, inputs: Sequence[Input]) -> list[dict[str, Any]]:
+        """One object for each text, pair of texts, list of words, or path of an image: ``{input, label, probability, top}``, or what else its task
+        gives (docs/tasks.md)."""
         return self.predictor.predict(inputs)
 
     def evaluate(self, data: str, *, split: str | None = None, against: Generation | None = None) -> dict[str, Any]:
@@ -69,18 +72,19 @@ class Generation:
         ``split``: which one of the data; by default test where the data brings one, else everything there is.
         """
         chosen, encoded = self._examples(data, split)
-        probabilities = self.predictor.probabilities(encoded)
-        document = self.predictor.task.document(probabilities, encoded.targets, self.classes)
+        answers = self.predictor.answers(encoded)
+        document = self.predictor.task.document(answers, encoded.targets, self.classes)
         document.update(name=self.name, digest=self.digest, data=data, split=chosen, warnings=self._warnings(encoded))
         if against is not None:
-            verdict = self._compare(against, data, split, probabilities.argmax(axis=1) == encoded.targets)
+            verdict = self._compare(against, data, split, answers, encoded)
             document["against"] = {"name": against.name, "digest": against.digest, **verdict.json()}
         return document
 
     def _examples(self, data: str, split: str | None) -> tuple[str, Encoded]:
         manifest = self.record.manifest
+        task = self.predictor.task
         columns = {name: manifest["data"].get(name) for name in ("input", "target")}
-        dataset = load_known(data, self.classes, task=manifest["task"], **columns)
+        dataset = load_known(data, self.classes, facts=task.facts, task=(task.name, task.form), **columns)
         if split and split not in dataset.splits:
             raise RequestError(f"split {split!r} of {data}", f"it has {', '.join(dataset.splits)}", "name one of these")
         chosen = split or next(name for name in reversed(SPLITS) if name in dataset.splits)
@@ -95,10 +99,20 @@ class Generation:
         count = sum(bytes.fromhex(digest[:16]) in known for digest in encoded.digests)
         return [f"{count:,} of {len(encoded):,} examples were trained on: these figures are no test"] if count else []
 
-    def _compare(self, other: Generation, data: str, split: str | None, correct: np.ndarray) -> Verdict:
-        _, encoded = other._examples(data, split)
-        theirs = other.predictor.probabilities(encoded).argmax(axis=1) == encoded.targets
-        return paired(correct, theirs)
+    def _compare(self, other: Generation, data: str, split: str | None, answers: NDArray[Any], encoded: Encoded) -> Verdict:
+        """Both are read by the task of this one, in the order of its classes."""
+        task, theirs = self.predictor.task, other.predictor.task
+        if (theirs.form, other.classes) != (task.form, self.classes):
+            if (task.headline, theirs.headline) != ("accuracy", "accuracy"):
+                raise RequestError(f"compare {self.name} with {other.name}", f"they answer different questions: {task.name}, {theirs.name}",
+                                   "two generations of one task with the same classes")  # fmt: skip
+            return paired(task.quality(answers, encoded.targets) > 0, other._correct(data, split))
+        _, same = other._examples(data, split)
+        return task.compare(answers, other.predictor.answers(same), encoded.targets, self.classes)
+
+    def _correct(self, data: str, split: str | None) -> NDArray[np.bool_]:
+        _, encoded = self._examples(data, split)
+        return self.predictor.task.quality(self.predictor.answers(encoded), encoded.targets) > 0
 
     def report(self) -> Path:
         """Path of the HTML report of the run that made this generation, written anew."""

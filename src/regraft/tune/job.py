@@ -99,8 +99,8 @@ class Job:
 
 def open_data(request: Request, work: Work = no_work) -> Dataset:
     given = {name: request.settings[name] for name in ("valid_fraction", "test_fraction") if name in request.settings}
-    form = tasks.of(request.task).form if request.task else None
-    return load(request.data, task=request.task, form=form, input=request.input, target=request.target, allow_rejected=request.allow_rejected,
+    task = (request.task, tasks.of(request.task).form) if request.task else None
+    return load(request.data, task=task, input=request.input, target=request.target, allow_rejected=request.allow_rejected,
                 progress=work, **given)  # fmt: skip
 
 

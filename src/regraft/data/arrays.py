@@ -1,0 +1,78 @@
+"""The forms that targets take, as Arrow columns and as arrays. The type of the column says which form it is.
+
+| target | column | array |
+|---|---|---|
+| class, level | int64 | (n,) int64 |
+| number | float64 | (n,) float32 |
+| set | fixed-size list of k float32 | (n, k) float32, 1 where the label applies |
+| tags | list of int64 | (n,) object: an int64 array for each sentence |
+| mask | string | (n,) object: the path of each mask |
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from regraft.spec import PART, Form
+
+CLASS, NUMBER, TAGS, MASK = pa.int64(), pa.float64(), pa.list_(pa.int64()), pa.string()
+
+
+def set_of(num_labels: int) -> pa.DataType:
+    return pa.list_(pa.float32(), num_labels)
+
+
+def of_column(column: pa.ChunkedArray) -> np.ndarray:
+    """The targets in ``column``, in the form that its type says."""
+    kind = column.type
+    if pa.types.is_floating(kind):
+        return column.to_numpy().astype(np.float32)
+    if pa.types.is_fixed_size_list(kind):
+        flat = [chunk.flatten().to_numpy() for chunk in column.chunks]
+        return np.concatenate(flat or [np.zeros(0, np.float32)]).reshape(-1, kind.list_size)
+    if pa.types.is_list(kind):
+        return ragged([value.values.to_numpy() for value in column])
+    return column.to_numpy()
+
+
+def blank(form: Form, inputs: list[str], num_classes: int) -> pa.Array:
+    """Targets of this form that say nothing, for inputs whose answer is to be predicted: class 0, the number 0, no label, tag 0 for every word."""
+    if form.target == "tags":
+        return pa.array([[0] * (text.count(PART) + 1) for text in inputs], TAGS)
+    if form.target == "set":
+        return pa.array([[0.0] * num_classes for _ in inputs], set_of(num_classes))
+    return pa.array(np.zeros(len(inputs)), NUMBER) if form.target == "number" else pa.array(np.zeros(len(inputs), np.int64), CLASS)
+
+
+def ragged(rows: list[np.ndarray]) -> np.ndarray:
+    """(n,) object array of arrays that differ in length; numpy would stack those that happen not to."""
+    found = np.empty(len(rows), dtype=object)
+    for index, row in enumerate(rows):
+        found[index] = row
+    return found
+
+
+def as_bytes(column: pa.Array) -> bytes:
+    """The same bytes for the same targets, on every machine."""
+    kind = column.type
+    if pa.types.is_integer(kind):
+        return column.to_numpy().astype("<i8").tobytes()
+    if pa.types.is_floating(kind):
+        return column.to_numpy().astype("<f8").tobytes()
+    if pa.types.is_fixed_size_list(kind):
+        return column.flatten().to_numpy().astype("<f4").tobytes()
+    if pa.types.is_list(kind):
+        return b"".join(row.values.to_numpy().astype("<i8").tobytes() + b"\n" for row in column)
+    return "\n".join(column.to_pylist()).encode()
+
+
+def counts(targets: np.ndarray, num_classes: int) -> np.ndarray | None:
+    """(k,) how often each class, label or tag is there; None for what has no classes to count by."""
+    if targets.dtype == object:
+        if not len(targets) or isinstance(targets[0], str):
+            return None
+        targets = np.concatenate(list(targets))
+    if targets.ndim == 2:
+        return targets.sum(axis=0).astype(np.int64)
+    return np.bincount(targets, minlength=num_classes) if np.issubdtype(targets.dtype, np.integer) else None
