@@ -21,7 +21,10 @@ __version__ = "0.1.0"
 PUBLIC = {
     "plan": "regraft.tune.conduct",
     "tune": "regraft.tune.conduct",
+    "grow": "regraft.grow.conduct",
     "check": "regraft.tune.conduct",
+    "edit": "regraft.grow.edit",
+    "distill": "regraft.grow.distill",
     "open": "regraft.tune.generation",
     "Generation": "regraft.tune.generation",
     "Plan": "regraft.plan.plan",
@@ -54,11 +57,11 @@ __all__ = ["PUBLIC", "__version__", *PUBLIC]
 
 
 class _Surface(ModuleType):
-    """``rg.plan`` and ``rg.tune`` are the functions, though rooms of these names exist: importing ``regraft.tune.conduct``
+    """``rg.plan``, ``rg.tune`` and ``rg.grow`` are the functions, though rooms of these names exist: importing ``regraft.tune.conduct``
     would otherwise leave the package in their place."""
 
     def __getattribute__(self, name: str) -> Any:
-        if name in ("plan", "tune"):
+        if name in ("plan", "tune", "grow"):
             return getattr(import_module(PUBLIC[name]), name)
         return super().__getattribute__(name)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
@@ -53,7 +54,31 @@ def key(
     return of_json(facts)
 
 
+_STEADY: dict[int, dict[int, str]] = {}
+"""id of a network that does not change for now -> its prefix digests so far."""
+
+
+@contextmanager
+def steady(network: Network) -> Iterator[None]:
+    """While this lasts nobody changes the trunk of ``network``: what depends on its bytes is computed once."""
+    _STEADY[id(network)] = {}
+    try:
+        yield
+    finally:
+        _STEADY.pop(id(network))
+
+
 def prefix_digest(network: Network, index: int) -> str:
+    """See ``_prefix_digest``; known already while the network is ``steady``."""
+    known = _STEADY.get(id(network))
+    if known is None:
+        return _prefix_digest(network, index)
+    if index not in known:
+        known[index] = _prefix_digest(network, index)
+    return known[index]
+
+
+def _prefix_digest(network: Network, index: int) -> str:
     """Of the stages below ``index``: every parameter and buffer, and the architecture around them (the host's source, configuration and
     modules: two models with the same weights may still compute different things)."""
     host = network.trunk.host

@@ -54,7 +54,7 @@ class Examples:
         return evidence.logits(network, self.encoded[split], lambda done, total: self.work(f"measuring on {split}", done, total))
 
     def answers(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        return self.rebuilt.task.probabilities(logits)
+        return self.rebuilt.task.answers(logits)
 
     def probabilities(self, network: Network, split: str, classes: Sequence[str]) -> NDArray[np.float32]:
         """(n, k) over ``self.classes``, of a network that knows ``classes``; what it does not know it gives no chance."""

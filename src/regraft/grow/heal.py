@@ -13,5 +13,8 @@ from regraft.tune.job import Work, no_work
 def heal(
     edited: Generation, data: str, *, teacher: str, name: str, observer: Observer | None = None, work: Work = no_work, **settings: Any
 ) -> Generation:
-    """A child of ``edited`` that was trained on ``data`` with the answers of ``teacher``. ``settings``: as for ``distill``."""
-    return distill(teacher, data, model=edited.digest, name=name, store=edited.store.location, observer=observer, work=work, **settings)
+    """A child of ``edited`` that was trained on ``data`` with the answers of ``teacher``. ``settings``: as for ``distill``. Its document says
+    what the surgery was, and what the model measured between the two."""
+    made = distill(teacher, data, model=edited.digest, name=name, store=edited.store.location, observer=observer, work=work, **settings)
+    made.document["surgery"] = {**edited.record.manifest["surgery"], "edited": edited.metrics}
+    return made

@@ -1,0 +1,155 @@
+"""Learning what is new: from data to the execution of a plan that goes on from the parent.
+
+data --load, known classes first--> news --way--> job (new and kept examples, the parent's network) --> plan --> execution
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from regraft.data.dataset import Dataset, Split, fingerprint
+from regraft.data.load import load
+from regraft.errors import RequestError
+from regraft.grow import earlier, ways
+from regraft.grow.asked import Growth, Hooks
+from regraft.grow.by_replay import Replaying
+from regraft.grow.by_statistics import Summing
+from regraft.grow.execution import Growing
+from regraft.grow.memory import Memory, Row
+from regraft.grow.news import News, joined
+from regraft.grow.news import of as news_of
+from regraft.grow.parent import GrownJob
+from regraft.grow.ways import Choice
+from regraft.plan.check import check
+from regraft.plan.plan import Plan
+from regraft.plan.settings import Settings
+from regraft.plan.strategy import Strategy, parse
+from regraft.serve import rebuild
+from regraft.surgery.specs import Statistics
+from regraft.train.objective import read
+from regraft.trunk import machine
+from regraft.trunk.measure import measure
+from regraft.tune import teacher
+from regraft.tune.decide import decide
+from regraft.tune.job import facts_of
+from regraft.tune.kept import Kept
+
+WATCHING = 4
+"""Of the kept examples, one in so many watches instead of being learned again."""
+
+
+def learning(growth: Growth, memory: Memory, hooks: Hooks) -> Growing:
+    """The execution, ready to go; the plan has been shown."""
+    dataset = opened(growth, memory, hooks)
+    news = news_of(dataset, memory)
+    job = job_of(growth, memory, hooks, dataset=news.dataset)
+    choice = ways.choose(memory, news, job.outline, asked=growth.way)
+    strategy = strategy_of(growth, choice)
+    probes = probes_of(memory, job.dataset.classes)
+    splits = assembled(news, memory, probes, replays=choice.way != "statistics")
+    job.dataset = replace(news.dataset, splits=splits, fingerprint=fingerprint(dataset.task, dataset.classes, splits))
+    job.spec, job.merging = head_of(strategy), choice.way == "deep"
+    shared: dict[str, Any] = {
+        "job": job, "store": memory.store, "name": growth.request.run_name, "observer": hooks.observer, "command": hooks.command,
+        "parent": memory.record.digest, "memory": memory, "gate": growth.gate, "probes": probes, "fresh": news.dataset.splits,
+        "source": Path(growth.request.data.rstrip("/")).stem or memory.record.name,
+    }  # fmt: skip
+    reasons = (*news.said, *choice.reasons)
+    if choice.way == "statistics":
+        started, said = earlier.features(memory, job)
+        plan = summing_plan(job, strategy, (*reasons, *said))
+        run: Growing = Summing(plan=plan, start=started, **shared)
+    else:
+        plan = stepping_plan(growth, job, strategy, choice, memory=memory, reasons=reasons)
+        run = Replaying(plan=plan, sweeps="wise_ft" not in growth.request.settings, **shared)
+    if hooks.on_plan:
+        hooks.on_plan(plan)
+    return run
+
+
+def opened(growth: Growth, memory: Memory, hooks: Hooks) -> Dataset:
+    """The data, over the parent's classes and then the new ones."""
+    request = growth.request
+    given = {name: request.settings[name] for name in ("valid_fraction", "test_fraction") if name in request.settings}
+    dataset = load(request.data, task=request.task, input=request.input, target=request.target, known=memory.classes,
+                   allow_rejected=request.allow_rejected, progress=hooks.work, **given)  # fmt: skip
+    if dataset.form.target != "class":
+        raise RequestError(
+            f"grow {memory.record.name}", f"its task is {dataset.task}", "regraft tune, for a generation of its own: only classifiers grow"
+        )
+    return dataset
+
+
+def job_of(growth: Growth, memory: Memory, hooks: Hooks, *, dataset: Dataset) -> GrownJob:
+    """The job over the parent's trunk as it stands."""
+    rebuilt = rebuild.network(memory.store, memory.record.digest)
+    trunk = rebuilt.network.trunk
+    trunk.reference = memory.manifest["model"]
+    return GrownJob(request=growth.request, dataset=dataset, reference=memory.manifest["model"], trunk=trunk, outline=measure(trunk),
+                    work=hooks.work, store=memory.store, parent=memory.record)  # fmt: skip
+
+
+def probes_of(memory: Memory, classes: tuple[str, ...]) -> list[tuple[Row, Split]]:
+    """Every probe of which the examples were kept, as a test split over ``classes``."""
+    found = [(row, table.split("test", classes, memory.folder)) for row, table in memory.probes if table.has_examples]
+    return [(row, split) for row, split in found if len(split)]
+
+
+def assembled(news: News, memory: Memory, probes: list[tuple[Row, Split]], *, replays: bool) -> dict[str, Split]:
+    """What is learned, watched and tested: the new examples, with kept ones of what was known."""
+    fresh, classes = news.dataset.splits, news.dataset.classes
+    parts: dict[str, list[Split]] = {name: [fresh[name]] for name in ("train", "valid") if name in fresh}
+    for table in memory.replay if replays else []:
+        watches = table.keys % np.uint64(WATCHING) == 0
+        for name, rows in (("train", ~watches), ("valid", watches)):
+            if rows.any():
+                parts.setdefault(name, []).append(Kept.split(table.where(rows), name, classes, memory.folder))
+    parts["test"] = [*(split for _, split in probes), *([fresh["test"]] if "test" in fresh else [])]
+    return {
+        name: joined(name, [(part, np.ones(len(part), bool)) for part in parts[name]])
+        for name in ("train", "valid", "test")
+        if parts.get(name)
+    }
+
+
+def strategy_of(growth: Growth, choice: Choice) -> Strategy:
+    asked = growth.request.strategy
+    strategy = parse(asked) if isinstance(asked, str) else asked or parse(choice.strategy)
+    if (choice.way == "statistics") != strategy.text.startswith("statistics"):
+        raise RequestError(f"--strategy {strategy} with --way {choice.way}", f"way {choice.way} is carried out by {choice.strategy}",
+                           "--way deep takes any strategy that trains by gradient; --way statistics takes --strategy statistics")  # fmt: skip
+    return strategy
+
+
+def head_of(strategy: Strategy) -> Statistics | None:
+    """The head of statistics that a strategy asks for; it depends on no outline."""
+    from regraft.plan.grammar import terms
+
+    term = terms(strategy.text, what="strategy")[0]
+    names = ("width", "how")
+    return Statistics(**{**dict(zip(names, term.args, strict=False)), **term.kwargs}) if term.name == "statistics" else None
+
+
+def summing_plan(job: GrownJob, strategy: Strategy, reasons: tuple[str, ...]) -> Plan:
+    """A head made of statistics has no rate and no epochs: its settings are the parent's."""
+    held = {**job.parent.manifest["plan"]["settings"], **job.request.settings}
+    plan = Plan(task=job.dataset.task, model=job.reference, strategy=strategy.text, stages=(*job.outline.stage_names, "head"),
+                phases=strategy(job.outline), settings=Settings.from_json(held), reasons=reasons, data=facts_of(job))  # fmt: skip
+    return replace(plan, warnings=check(plan, job.outline))
+
+
+def stepping_plan(growth: Growth, job: GrownJob, strategy: Strategy, choice: Choice, *, memory: Memory, reasons: tuple[str, ...]) -> Plan:
+    asked = growth.request.objective
+    objectives = teacher.settled(read(choice.objective if asked is None else asked), memory.store, parent=memory.record.digest)
+    job.request = replace(job.request, strategy=strategy, settings=_protected(job.request.settings))
+    return decide(job, machine.measure(), objectives=objectives, reasons=(*reasons, *teacher.told(objectives, memory.store)))
+
+
+def _protected(given: Mapping[str, Any]) -> dict[str, Any]:
+    """No second fit on valid: what watches there is to go on watching; no mixing, which a teacher's answers do not allow."""
+    return {"refit": False, "wise_ft": 1.0, **given}

@@ -1,0 +1,79 @@
+"""By which way to learn what is new, and why. A person's word wins.
+
+statistics   the trunk stays; the head is sums, which take on and give back anything exactly      seconds
+replay       the trunk stays; a linear head with more rows, on new and kept examples, distilled    a minute
+deep         the top of the trunk moves too, under the same protections                            as a fine-tuning
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from regraft.errors import RequestError, suggest
+from regraft.grow.memory import Memory
+from regraft.grow.news import News
+from regraft.grow.parent import statistics_of
+from regraft.trunk.outline import Outline
+
+Way = Literal["statistics", "replay", "deep"]
+MANY = 50
+"""New examples of a class from which on moving the trunk for them can pay."""
+OBJECTIVE = "distill(teacher=parent, weight=0.5)"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """``strategy`` and ``objective`` as a person types them."""
+
+    way: Way
+    strategy: str
+    objective: str
+    reasons: tuple[str, ...]
+
+
+def checked(way: str | None) -> Way | None:
+    if way is not None and way not in get_args(Way):
+        raise RequestError(f"--way {way}", "no such way to grow", suggest(way, get_args(Way)))
+    return way  # type: ignore[return-value]
+
+
+def choose(memory: Memory, news: News, outline: Outline, *, asked: str | None = None) -> Choice:
+    """The way asked for, else the one that fits what the parent is and what it kept."""
+    wanted = checked(asked)
+    spec = statistics_of(memory.record)
+    if wanted == "statistics" or (wanted is None and spec is not None):
+        text = spec_text(memory)
+        why = "as asked" if wanted else "the head is made of statistics: what is new is added to its sums, exactly"
+        return Choice("statistics", text, "", (f"way statistics: {why}",))
+    few = max(news.counts.values(), default=0) < MANY
+    way: Way = wanted or ("replay" if few or not trunk_moved(memory) else "deep")
+    reasons = [f"way {way}: " + ("as asked" if wanted else _why(way, few))]
+    reasons.append(_kept(memory))
+    return Choice(way, "top(n=0)" if way == "replay" else f"top(n={max(1, len(outline.stages) // 3)})", OBJECTIVE, tuple(reasons))
+
+
+def spec_text(memory: Memory) -> str:
+    """The strategy that makes a head like the parent's."""
+    spec = statistics_of(memory.record)
+    return "statistics" if spec is None else f"statistics(width={spec.width}, how={spec.how})"
+
+
+def trunk_moved(memory: Memory) -> bool:
+    """Did the trunk learn in the parent, or in one of its ancestors?"""
+    return any(
+        cell["trainable"] for one in memory.family for phase in one.manifest["plan"].get("phases", []) for cell in phase["cells"][:-1]
+    )
+
+
+def _why(way: str, few: bool) -> str:
+    if way == "deep":
+        return "the trunk was tuned for what is known, and there are examples enough to tune it for what is new"
+    return f"fewer than {MANY} new examples of each class: the head alone" if few else "the trunk was never tuned: the head alone learns"
+
+
+def _kept(memory: Memory) -> str:
+    count = sum(map(len, memory.replay))
+    if not count:
+        return "protected by distillation from the parent alone: it kept no example to learn again"
+    return f"protected by {count:,} kept examples, learned again, and by distillation from the parent"
