@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import torch
 from test_objective_seam import gradient_of
 from train_hosts import TEXT, Cell, full, phase, plan, text_network, texts, weights
 
 from regraft.plan.objective import parse
 from regraft.surgery.specs import Lora
-from regraft.train import fit
+from regraft.train import checkpoint, fit
+from regraft.train.objectives.strength import Strength
 
 
 def test_the_penalty_and_its_gradient_are_those_of_the_paper():
@@ -56,3 +58,51 @@ def test_what_an_edit_adds_is_free(tmp_path):
     chosen = replace(plan(network, grid), objectives=parse("l2_sp(strength=5.0)"))
     history = fit(network, chosen, TEXT, {"train": texts(24), "valid": None}, folder=tmp_path)
     assert [edit["stage"] for edit in history.edits] == ["blocks.1", "blocks.2"]
+
+
+def strengths(folder, text, **settings):
+    """The factors of the strength after each epoch of a run, from its last state."""
+    network = text_network()
+    chosen = replace(full(network, epochs=4.0, **settings), objectives=parse(text))
+    seen = []
+
+    class Watching:
+        def on_phase(self, start): ...
+
+        def on_step(self, record): ...
+
+        def on_epoch(self, record):
+            seen.append(dict(torch.load(folder / "last.pt", weights_only=True)["terms"][0]["factors"]))
+
+    fit(network, chosen, TEXT, {"train": texts(24), "valid": texts(12, seed=1)}, folder=folder, observer=Watching())
+    return seen
+
+
+@pytest.fixture
+def every_step(monkeypatch):
+    monkeypatch.setattr(checkpoint, "EVERY_S", 0.0)
+    monkeypatch.setattr(checkpoint, "COST_LIMIT", float("inf"))
+    monkeypatch.setattr(checkpoint, "GOOD_STEPS", 10**6)
+
+
+def test_drift_leads_the_strength_stage_by_stage(tmp_path, every_step):
+    far = strengths(tmp_path / "far", "l2_sp(strength=0.001, adapt=drift, target=1e-6)", lr=1e-3)
+    near = strengths(tmp_path / "near", "l2_sp(strength=0.001, adapt=drift, target=10)", lr=1e-3)
+    assert set(far[-1]) == {0, 1, 2, 3}, "one factor for each stage, none for the fresh head"
+    assert all(factor == 2.0 ** (len(far)) for factor in far[-1].values())
+    assert all(factor == 0.5 ** (len(near)) for factor in near[-1].values())
+
+
+def test_the_gap_of_train_and_valid_leads_all_stages(tmp_path, every_step):
+    wide = strengths(tmp_path / "wide", "l2_sp(strength=0.001, adapt=gap, target=50)")
+    assert set(wide[-1].values()) == {0.5 ** len(wide)}
+
+
+def test_a_strength_is_bounded():
+    held = Strength("drift", 1e-9, {}, {})
+    assert held.factors == {}
+    parameter = torch.nn.Parameter(torch.ones(2))
+    held = Strength("drift", 1e-9, {parameter: torch.zeros(2) + 0.5}, {parameter: 3})
+    for _ in range(20):
+        held.after_epoch(None, None)
+    assert held.factors == {3: 100.0}

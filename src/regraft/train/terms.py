@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from regraft.train.feed import Feed, Part
     from regraft.train.history import EpochRecord
     from regraft.train.run import Run
+    from regraft.trunk.network import Network
 
 
 class Terms:
@@ -40,7 +41,8 @@ class Terms:
             with run.precision.autocast():
                 return feed.logits(part).float()
 
-        with tapped(run, self.stages) as features:
+        above = [name for name in self.stages if run.network.stage_names.index(name) >= run.present.boundary]
+        with tapped(run.network, above) as features:
             logits = forward()
         losses = self.losses(run)
         summed = losses(logits, part.targets)
@@ -100,10 +102,10 @@ def _around(term: Term, run: Run, inner: Callable[[], Tensor]) -> Callable[[], T
 
 
 @contextmanager
-def tapped(run: Run, stages: tuple[str, ...]) -> Iterator[dict[str, Tensor]]:
-    """Fills with what leaves each of ``stages`` that lies above the boundary, in the forward to come."""
+def tapped(network: Network, stages: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+    """Fills with what leaves each of ``stages`` in the forward to come: the output of its last module."""
     found: dict[str, Tensor] = {}
-    names = run.network.stage_names
+    names = network.stage_names
 
     def keep(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, args: Any, output: Any) -> None:
@@ -111,8 +113,7 @@ def tapped(run: Run, stages: tuple[str, ...]) -> Iterator[dict[str, Tensor]]:
 
         return hook
 
-    above = [name for name in stages if names.index(name) >= run.present.boundary]
-    handles = [run.network.stage_modules(names.index(name))[-1].register_forward_hook(keep(name)) for name in above]
+    handles = [network.stage_modules(names.index(name))[-1].register_forward_hook(keep(name)) for name in stages]
     try:
         yield found
     finally:

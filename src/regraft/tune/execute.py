@@ -93,7 +93,8 @@ class Execution:
         """``train``: the rows of ``splits``, one after the other."""
         settings = plan.settings
         network = self.job.network(dropout=settings.dropout, seed=settings.seed, fresh=any(phase.fresh for phase in plan.phases))
-        asked = teacher.asked(plan, self.job, self.store, cache=self.cache, splits=splits)
+        rows = [self.job.dataset.splits[name] for name in splits]
+        asked = teacher.asked(plan, self.job, self.store, cache=self.cache, examples=rows)
         history = fit(network, plan, task=self.job.task, data={"train": train, "valid": valid, "asked": asked}, folder=self.folder / part,
                       cache=self.cache, observer=self.observer, resume=self.resume)  # fmt: skip
         return network, history

@@ -7,27 +7,33 @@ the digests of the examples, so that every run, epoch and competing plan reads t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from regraft import digest, lineage
 from regraft.cache import Cache
 from regraft.cache.layout import Layout, TensorLayout
 from regraft.data import Split
 from regraft.data.encode import Encoded, encode
-from regraft.errors import PlanError, StorageError
+from regraft.data.load import load_known
+from regraft.errors import PlanError, StorageError, suggest
 from regraft.plan.objective import Objective, Objectives
 from regraft.plan.plan import Plan
 from regraft.serve import rebuild
+from regraft.spec import SPLITS
 from regraft.train.objective import Ask, TeacherLogits, declared
+from regraft.train.objectives.stage_output import pooled
+from regraft.train.terms import tapped
+from regraft.trunk.trunk import Inputs
 from regraft.tune import evidence
 from regraft.tune.job import Job, Work, no_work
 
-PARENT = "parent"
+PARENT, TRAIN = "parent", "train"
 OUTPUT = "output"
 FROM_GENERATIONS = ("logits", "features")
 
@@ -62,6 +68,23 @@ class Teacher:
                             "a teacher that shares at least two classes")  # fmt: skip
         theirs, ours = (np.array(column) for column in zip(*shared, strict=True))
         return TeacherLogits(self.logits(examples)[:, theirs], ours)
+
+    def features(self, examples: Sequence[Split | Encoded], stages: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Stage -> what leaves it for the rows of ``examples``, pooled (n, width)."""
+        return {name: self._kept(f"features of {name}", examples, partial(self._pooled, stage=name)) for name in stages}
+
+    def _pooled(self, encoded: Encoded, stage: str) -> NDArray[np.float32]:
+        network = self.rebuilt.network
+        names = network.trunk.stage_names
+        if stage not in names:
+            raise PlanError(f"stage {stage!r} of {self.record.name}", "the teacher has no such stage", suggest(stage, names))
+
+        def forward(inputs: Inputs) -> Tensor:
+            with tapped(network, (stage,)) as found:
+                network(inputs)
+            return pooled(found[stage], inputs.get("attention_mask"))
+
+        return evidence.answers(network, encoded, forward)
 
     def _kept(
         self, what: str, examples: Sequence[Split | Encoded], compute: Callable[[Encoded], NDArray[np.float32]]
@@ -112,23 +135,38 @@ def told(objectives: Objectives, store: lineage.Store) -> tuple[str, ...]:
     )
 
 
-def asked(plan: Plan, job: Job, store: lineage.Store, *, cache: Cache | None, splits: Sequence[str] = ("train",)) -> Mapping[Ask, Any]:
-    """What the objectives of ``plan`` ask for, for a run that learns from ``splits`` one after the other."""
-    examples = [job.dataset.splits[name] for name in splits]
-    return {ask: _brought(ask, plan, job, Teacher(store, ask.of, cache=cache, work=job.work), examples) for ask in _asks(plan)}
+def asked(
+    plan: Plan, job: Job, store: lineage.Store, *, cache: Cache | None, examples: Sequence[Split | Encoded] | None = None
+) -> Mapping[Ask, Any]:
+    """What the objectives of ``plan`` ask for, for a run that learns from ``examples`` one after the other; the training split, if not given."""
+    rows = [job.dataset.splits["train"]] if examples is None else examples
+    return {ask: _brought(ask, plan, job, rows, store=store, cache=cache) for ask in _asks(plan)}
 
 
 def _asks(plan: Plan) -> list[Ask]:
     return list(dict.fromkeys(ask for one in plan.objectives for ask in declared(one).asks))
 
 
-def _brought(ask: Ask, plan: Plan, job: Job, teacher: Teacher, examples: Sequence[Split]) -> Any:
+def _brought(ask: Ask, plan: Plan, job: Job, examples: Sequence[Split | Encoded], *, store: lineage.Store, cache: Cache | None) -> Any:
+    if ask.what == "examples":
+        return job.encoded("train") if ask.of == TRAIN else _labelled(ask.of, job)
+    teacher = Teacher(store, ask.of, cache=cache, work=job.work)
     manifest = teacher.record.manifest
     if manifest["task"] != plan.task:
         raise PlanError(
             f"learn {plan.task} from {teacher.record.name}", f"it was trained for {manifest['task']}", "a teacher of the same task"
         )
+    if ask.what == "features":
+        return teacher.features(examples, ask.stages)
     return teacher.taught(examples, job.dataset.classes)
+
+
+def _labelled(reference: str, job: Job) -> Encoded:
+    """The examples of ``reference``, its training split where it brings one, with the classes of the job, as its model reads them."""
+    request = job.request
+    found = load_known(reference, job.dataset.classes, task=job.dataset.task, input=request.input, target=request.target)
+    split = next(found.splits[name] for name in SPLITS if name in found.splits)
+    return encode(split, job.trunk.input, job.trunk.tokenizer, max_length=int(request.settings.get("max_length", 0)))
 
 
 def _keep(cache: Cache, key: str, made: NDArray[np.float32]) -> None:

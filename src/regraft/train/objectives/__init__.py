@@ -1,6 +1,13 @@
 """What can be minimised beside the task's loss, or in its place: one objective to a file. The listing of this folder is the catalogue."""
 
+from regraft.train.objectives.class_balanced import class_balanced
 from regraft.train.objectives.distill import distill
+from regraft.train.objectives.ewc import ewc
+from regraft.train.objectives.feature_distill import feature_distill
+from regraft.train.objectives.focal import focal
 from regraft.train.objectives.l2_sp import l2_sp
+from regraft.train.objectives.logit_adjusted import logit_adjusted
+from regraft.train.objectives.r_drop import r_drop
+from regraft.train.objectives.sam import sam
 
-__all__ = ["distill", "l2_sp"]
+__all__ = ["class_balanced", "distill", "ewc", "feature_distill", "focal", "l2_sp", "logit_adjusted", "r_drop", "sam"]

@@ -1,0 +1,32 @@
+"""``focal(gamma=2)``: less weight for examples that are right already, in the form for several classes (Lin et al. 2017, 1708.02002).
+
+    (1 - p)^gamma * task's loss,  p: the probability of the true class
+
+With ``class_balanced`` beside it, it is the class-balanced focal loss of 1901.05555 (there over a softmax).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from regraft.train.objective import Declared, Losses, Start, Term, objective, require
+from regraft.train.objectives.class_counts import class_shares, one_label
+
+
+@objective
+def focal(*, gamma: float = 2.0) -> Declared:
+    require(gamma >= 0, f"focal(gamma={gamma:g})", "gamma is not negative")
+    return Declared(lambda start: _term(start, gamma))
+
+
+def _term(start: Start, gamma: float) -> Term:
+    one_label(start, "focal")
+
+    def changed(inner: Losses) -> Losses:
+        def losses(logits: Tensor, targets: Tensor) -> Tensor:
+            wrong = 1 - (logits.softmax(1) * class_shares(targets, logits.shape[1])).sum(1)
+            return wrong.clamp(min=0) ** gamma * inner(logits, targets)
+
+        return losses
+
+    return Term(losses=changed)
