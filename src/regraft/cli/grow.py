@@ -9,52 +9,56 @@ import typer
 
 from regraft.cli import options
 from regraft.cli.console import emit_json, say, table
+from regraft.cli.gathered import gathered
 from regraft.cli.resolve import resolved
 from regraft.errors import GateRefused
 
 SHOWN = 12
 
 
+GIVEN = {
+    "way": (Annotated[str | None, typer.Option("--way", help="statistics, replay or deep [default: chosen, with reasons]")], None),
+    "tolerance": (
+        Annotated[float, typer.Option("--tolerance", help="share of the old answers that may be lost, as a whole and by class")],
+        0.03,
+    ),
+    "accept_forgetting": (
+        Annotated[str, typer.Option("--accept-forgetting", help="store it all the same, for this reason, which is recorded")],
+        "",
+    ),
+    "remove_class": (Annotated[list[str] | None, typer.Option("--remove-class", help="forget this class; repeatable")], None),
+    "remove_examples": (Annotated[str | None, typer.Option("--remove-examples", help="forget the examples in this file")], None),
+    "strategy": (options.StrategyText, None),
+    "objective": (options.ObjectiveText, None),
+    "input": (options.Input, None),
+    "target": (options.Target, None),
+    "epochs": (options.Epochs, None),
+    "lr": (options.Lr, None),
+    "batch_size": (options.BatchSize, None),
+    "seed": (options.Seed, None),
+    "name": (
+        Annotated[str | None, typer.Option("--name", help="name of the child [default: the parent's, which then means the child]")],
+        None,
+    ),
+    "set": (options.Set, None),
+    "allow_rejected": (options.AllowRejected, False),
+}
+OF_GROWTH = ("way", "tolerance", "accept_forgetting", "remove_class", "remove_examples")
+
+
+@gathered(GIVEN)
 def run(
-    name: options.Name,
+    parent: Annotated[str, typer.Argument(metavar="NAME", help="a generation: its name, tag, name~1, or the start of its digest")],
+    given: dict[str, Any],
     data: Annotated[str | None, typer.Argument(help="what is to be learned: labelled data as for tune, one new class being enough")] = None,
-    way: Annotated[str | None, typer.Option("--way", help="statistics, replay or deep [default: chosen, with reasons]")] = None,
-    tolerance: Annotated[
-        float, typer.Option("--tolerance", help="share of the old answers that may be lost, as a whole and by class")
-    ] = 0.03,
-    accept_forgetting: Annotated[
-        str, typer.Option("--accept-forgetting", help="store it all the same, for this reason, which is recorded")
-    ] = "",
-    remove_class: Annotated[list[str] | None, typer.Option("--remove-class", help="forget this class; repeatable")] = None,
-    remove_examples: Annotated[str | None, typer.Option("--remove-examples", help="forget the examples in this file")] = None,
-    strategy: options.StrategyText = None,
-    objective: options.ObjectiveText = None,
-    input: options.Input = None,
-    target: options.Target = None,
-    epochs: options.Epochs = None,
-    lr: options.Lr = None,
-    batch_size: options.BatchSize = None,
-    seed: options.Seed = None,
-    child: Annotated[
-        str | None, typer.Option("--name", help="name of the child [default: the parent's, which then means the child]")
-    ] = None,
-    set: options.Set = None,
-    allow_rejected: options.AllowRejected = False,
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
     """Learn new classes or examples on top of a generation, without forgetting: exit 3 where too much was lost."""
-    asked = {
-        "strategy": strategy, "objective": objective, "input": input, "target": target, "epochs": epochs, "lr": lr, "batch_size": batch_size,
-        "seed": seed, "name": child, "recipe": None, "set": set, "allow_rejected": allow_rejected,
-    }  # fmt: skip
-    _, given = resolved(data or name, asked)
-    growth = {
-        "way": way, "tolerance": tolerance, "accept_forgetting": accept_forgetting, "remove_class": remove_class or (),
-        "remove_examples": remove_examples,
-    }  # fmt: skip
+    growth = {name: given.pop(name) for name in OF_GROWTH}
+    _, request = resolved(data or parent, {**given, "recipe": None})
     try:
-        document = conduct(name, data, {**given, **growth}, store=store, quiet=json)
+        document = conduct(parent, data, {**request, **growth, "remove_class": growth["remove_class"] or ()}, store=store, quiet=json)
     except GateRefused as refused:
         judgement = getattr(refused, "judgement", None)
         if json and judgement is not None:
