@@ -39,7 +39,8 @@ SOLVER_PASSES = 100
 class Facts:
     """``mean_length``: tokens or samples of a mean example; 0 for images. ``gflops``: floating-point operations in 1e9 per second
     that the machine shows on this trunk. ``update_ns``: nanoseconds that the update of one parameter takes. ``value_bytes``: of an activation in
-    training; ``cache_value_bytes``: in the cache. ``start_s``: seconds before the first step (loading, decoding); ``start_bytes``: memory held by then."""
+    training; ``cache_value_bytes``: in the cache. ``start_s``: seconds before the first step (loading, decoding); ``start_bytes``: memory held by then.
+    ``passes``: forwards and backwards in a step, more than one where an objective takes several."""
 
     num_train: int
     num_valid: int = 0
@@ -52,6 +53,7 @@ class Facts:
     update_ns: float = 0.0
     start_s: float = 0.0
     start_bytes: int = 0
+    passes: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +131,7 @@ def _phase(plan: Plan, phase: Phase, outline: Outline, facts: Facts, filled: fro
     epochs = 0.0 if solved else plan.settings.epochs * phase.epochs_fraction
     views = num_views(plan, phase)
     prefix = below * (views if cached else epochs or 1.0) * (phase.boundary not in filled or not cached)
-    suffix = SOLVER_PASSES * 3 * 2.0 * outline.width * facts.num_classes if solved else epochs * 3 * above
+    suffix = SOLVER_PASSES * 3 * 2.0 * outline.width * facts.num_classes if solved else epochs * 3 * above * facts.passes
     evaluations = epochs or 1.0
     moving = sum(moving_in_phase(phase, outline, facts.num_classes))
     update_s = moving * facts.update_ns * 1e-9 + STEP_S

@@ -18,6 +18,7 @@ from regraft.plan.objective import Objectives
 from regraft.plan.plan import Plan
 from regraft.plan.settings import Settings
 from regraft.plan.strategy import parse
+from regraft.train.objective import check as declared
 from regraft.trunk.machine import Machine
 from regraft.tune.job import Job, facts_of
 
@@ -119,6 +120,7 @@ def forecast(plan: Plan, job: Job, machine: Machine) -> Plan:
         mean_length=mean_length(job),
         gflops=pace(job, machine),
         update_ns=machine.update_ns,
+        passes=1 + sum(one.passes - 1 for one in declared(plan.objectives)),
         start_bytes=psutil.Process().memory_info().rss if machine.device == "cpu" else 0,
     )
     return replace(plan, cost=cost.forecast(plan, job.outline, facts))
