@@ -22,7 +22,7 @@ from typing import Any
 
 from regraft import digest as hashes
 from regraft.errors import DamagedError, LineageError
-from regraft.lineage import bundle, query, record, sweep
+from regraft.lineage import query, record, sweep
 from regraft.lineage import tensors as tensor_files
 from regraft.lineage.files import Bytes, opened
 from regraft.lineage.journal import Entry, Journal
@@ -125,10 +125,14 @@ class Store:
 
     def export(self, reference: str, to: Path) -> dict[str, Any]:
         """Write a generation with its ancestors as a bundle, one file or a folder (``bundle.write``)."""
+        from regraft.lineage import bundle  # zip files are not needed to read history
+
         return bundle.write(self, reference, to)
 
     def take(self, source: Path, name: str | None = None) -> Generation:
         """Take in the generation of a bundle, verified first, and move ``name`` to it (``bundle.read``)."""
+        from regraft.lineage import bundle
+
         generation, wanted = bundle.read(self, source, name)
         self._names.point(wanted, generation.digest, "import")
         return generation
@@ -189,7 +193,11 @@ class Store:
 
     def assets(self, generation: Generation) -> dict[str, bytes]:
         """Asset name -> content, compared with its digest."""
-        return {name: self.object(row["object"], row["digest"], name) for name, row in generation.manifest["assets"].items()}
+        return {name: self.asset(generation, name) for name in generation.manifest["assets"]}
+
+    def asset(self, generation: Generation, name: str) -> bytes:
+        row = generation.manifest["assets"][name]
+        return self.object(row["object"], row["digest"], name)
 
     def table(self, generation: Generation) -> Table:
         """Where each tensor of the generation lies, and its digest."""
