@@ -22,6 +22,7 @@ VERBS = {
     "predict": "regraft.cli.predict",
     "log": "regraft.cli.log",
     "show": "regraft.cli.show",
+    "diff": "regraft.cli.diff",
     "tag": "regraft.cli.tag",
     "rollback": "regraft.cli.rollback",
     "gc": "regraft.cli.gc",
