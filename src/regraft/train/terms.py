@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -21,15 +22,17 @@ if TYPE_CHECKING:
 class Terms:
     """The terms of a run in the order of its plan; without any there is the task's loss and nothing else."""
 
-    def __init__(self, terms: tuple[Term, ...] = ()) -> None:
-        self.terms = terms
+    def __init__(self, terms: tuple[Term, ...] = (), *, repeats: bool = False) -> None:
+        """``repeats``: does a step take the same parts through the network more than once?"""
+        self.terms, self.repeats = terms, repeats
         self.stages = tuple(dict.fromkeys(stage for term in terms for stage in term.stages))
 
     @classmethod
     def begin(cls, run: Run, train: Encoded, asked: Mapping[Any, Any]) -> Terms:
         """Those of the plan of ``run``, whose network has the weights that it starts from."""
         start = Start(network=run.network, plan=run.plan, task=run.task, train=train, device=run.device, asked=asked)
-        return cls(tuple(declared.begin(start) for declared in check(run.plan.objectives)))
+        declared = check(run.plan.objectives)
+        return cls(tuple(one.begin(start) for one in declared), repeats=any(one.passes > 1 for one in declared))
 
     def share(self, run: Run, feed: Feed, part: Part, *, count: float) -> Tensor:
         """This part's share of the batch's mean: its sum over ``count``, the examples of the whole effective batch.
@@ -39,7 +42,7 @@ class Terms:
 
         def forward() -> Tensor:
             with run.precision.autocast():
-                return feed.logits(part).float()
+                return feed.logits(_copied(part) if self.repeats else part).float()
 
         above = [name for name in self.stages if run.network.stage_names.index(name) >= run.present.boundary]
         with tapped(run.network, above) as features:
@@ -94,6 +97,11 @@ class Terms:
         for term, held in zip(self.terms, state, strict=True):
             if term.load is not None:
                 term.load(held)
+
+
+def _copied(part: Part) -> Part:
+    """A stage that begins with an operation in place writes over the entries that it is given; the next forward shall find them whole."""
+    return replace(part, entries={name: tensor.clone() for name, tensor in part.entries.items()})
 
 
 def _around(term: Term, run: Run, inner: Callable[[], Tensor]) -> Callable[[], Tensor]:
