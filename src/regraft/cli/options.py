@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from inspect import Parameter, Signature, signature
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
+from typer.models import ArgumentInfo
 
 from regraft.cli.resolve import resolved
 
@@ -18,9 +19,9 @@ Store = Annotated[str | None, typer.Option("--store", help="folder of the lineag
 Model = Annotated[
     str | None, typer.Option("--model", "-m", help="model reference, e.g. bundled:minilm, timm:resnet50, file:PATH [default: chosen]")
 ]
-Task = Annotated[str | None, typer.Option("--task", help="text-classification or image-classification [default: inferred]")]
-Input = Annotated[str | None, typer.Option("--input", help="column that holds the text or the image path [default: inferred]")]
-Target = Annotated[str | None, typer.Option("--target", help="column that holds the label [default: inferred]")]
+Task = Annotated[str | None, typer.Option("--task", help="e.g. text-classification, text-regression, text-multilabel, token-classification [default: inferred]")]
+Input = Annotated[str | None, typer.Option("--input", help="column that holds the text or the image path; two for pairs: first,second [default: inferred]")]
+Target = Annotated[str | None, typer.Option("--target", help="column that holds the label, number or tags [default: inferred]")]
 StrategyText = Annotated[
     str | None, typer.Option("--strategy", "-s", help="e.g. lp_ft, top(n=2), 'freeze(below=blocks.3)+lora(rank=8)' [default: chosen]")
 ]
@@ -58,19 +59,22 @@ REQUEST: dict[str, Any] = {
 
 
 def with_request(run: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb the options of ``REQUEST``. It is called as ``run(data, options, ...its own)``, ``options`` as merged by ``resolve``."""
+    """Give a verb the options of ``REQUEST``. It is called as ``run(data, options, ...its own)``, ``options`` as merged by ``resolve``; its own
+    arguments are typed before DATA."""
 
     def command(**values: Any) -> None:
         given = {name: values.pop(name) for name in REQUEST}
         run(*resolved(values.pop("data"), given), **values)
 
     own = [parameter for name, parameter in signature(run, eval_str=True).parameters.items() if name not in ("data", "given")]
+    first = [parameter for parameter in own if any(isinstance(part, ArgumentInfo) for part in get_args(parameter.annotation))]
     shared = [
         Parameter(name, Parameter.KEYWORD_ONLY, default=False if kind is AllowRejected else None, annotation=kind)
         for name, kind in REQUEST.items()
     ]
     data = Parameter("data", Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, DATA])
-    parameters = [data, *shared, *(parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in own)]
+    rest = [parameter for parameter in own if parameter not in first]
+    parameters = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in (*first, data, *shared, *rest)]
     setattr(command, "__signature__", Signature(parameters))  # noqa: B010  typer reads the options from here
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     command.__doc__, command.__name__ = run.__doc__, run.__name__

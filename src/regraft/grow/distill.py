@@ -45,7 +45,8 @@ def distill(
     where = lineage.Store.locate(store)
     names = _names(teacher)
     request = replace(requested(data, options.pop("strategy", None) or STRATEGY, options), model=model)
-    objectives = teachers.settled(_taught(read(request.objective), names), where)
+    fixed = [where.get(name).digest[:12] for name in names]  # not by name: "parent" is a word of its own to an objective
+    objectives = teachers.settled(_taught(read(request.objective), fixed), where)
     job = open_student(request, open_data(request, work), model, where, work=work)
     plan = decide(job, machine.measure(), objectives=objectives, reasons=teachers.told(objectives, where))
     if on_plan:

@@ -52,10 +52,11 @@ def edit(
         torch.manual_seed(0)
         operation.records = operate(operation.network, steps)
     operation.measure("after", data, work)
-    made = edited.record(operation, name_as or f"{parent.name}-edit")
+    called = name_as or f"{parent.name}-edit"
+    made = edited.record(operation, called)
     if heal is None:
         return made
-    return healed(made, str(heal), teacher=parent.digest, name=made.name, observer=observer, work=work, **settings)
+    return healed(made, str(heal), teacher=parent.digest, name=called, observer=observer, work=work, **settings)
 
 
 def undo(name: str, *, name_as: str | None = None, store: str | Path | None = None) -> Generation:

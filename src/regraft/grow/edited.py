@@ -46,7 +46,7 @@ def record(operation: Operation, name: str) -> Generation:
         "surgery": told_of(operation),
     }
     made = records.derive(operation.store, manifest, operation.network, name=name, assets=assets_of(operation), parents=[parent.digest])
-    return Generation(operation.store, made, document_of(made))
+    return Generation(operation.store, made, document_of(made, name))
 
 
 def restored(store: lineage.Store, current: lineage.Generation, earlier: lineage.Generation, name: str) -> Generation:
@@ -61,16 +61,17 @@ def restored(store: lineage.Store, current: lineage.Generation, earlier: lineage
         "restores": earlier.digest,
     }
     made = records.derive(store, manifest, network, name=name, assets=store.assets(earlier), parents=[current.digest])
-    return Generation(store, made, document_of(made))
+    return Generation(store, made, document_of(made, name))
 
 
-def document_of(made: lineage.Generation) -> dict[str, Any]:
-    """The ``edit`` document."""
+def document_of(made: lineage.Generation, name: str) -> dict[str, Any]:
+    """The ``edit`` document. ``name``: the one asked for; the same edit may have been recorded under another before."""
     manifest = made.manifest
-    keys = ("name", "digest", "parent", "task", "model", "strategy", "metrics", "warnings")
+    keys = ("digest", "parent", "task", "model", "strategy", "metrics", "warnings")
     return {
         "schema": documents.SCHEMA,
-        "generation": made.name,
+        "generation": name,
+        "name": name,
         **{key: manifest[key] for key in keys},
         "surgery": manifest.get("surgery"),
         "cost": {**manifest["cost"], "stored_bytes": made.stored_bytes},
