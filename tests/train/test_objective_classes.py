@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 from train_hosts import TEXT, Arrays, full, text_network
 
+from regraft import tasks
 from regraft.errors import PlanError
 from regraft.plan.objective import parse
+from regraft.tasks import Task
 from regraft.train.objective import Losses, Start, check
 from regraft.train.objectives.class_balanced import class_weights
 
@@ -24,11 +26,11 @@ def plain(logits: Tensor, targets: Tensor) -> Tensor:
     return nn.functional.cross_entropy(logits, targets, reduction="none")
 
 
-def losses_of(text: str, targets: np.ndarray = TARGETS) -> Losses:
+def losses_of(text: str, targets: np.ndarray = TARGETS, task: Task = TEXT) -> Losses:
     """The task's loss as ``text`` changes it on a split with these targets."""
     network = text_network()
     split = Arrays("input_ids", np.ones((len(targets), 4), np.int64), targets)
-    start = Start(network=network, plan=full(network), task=TEXT, train=split, device=torch.device("cpu"), asked={})
+    start = Start(network=network, plan=full(network), task=task, train=split, device=torch.device("cpu"), asked={})
     made = plain
     for declared in check(parse(text)):
         made = declared.begin(start).losses(made)
@@ -91,10 +93,10 @@ def test_mixed_targets_are_taken_in_shares(text):
     torch.testing.assert_close(losses_of(text)(LOGITS, one_hot), losses_of(text)(LOGITS, LABELS))
 
 
-@pytest.mark.parametrize("text", ["focal", "class_balanced", "logit_adjusted"])
-def test_targets_that_are_no_classes_are_refused(text):
-    with pytest.raises(PlanError, match=f"{text} for text-classification\nfound: its examples do not have one class"):
-        losses_of(text, np.zeros((4, 2)))
+@pytest.mark.parametrize("text", ["focal", "class_balanced", "logit_adjusted", "r_drop"])
+def test_a_task_of_other_answers_is_refused(text):
+    with pytest.raises(PlanError, match=f"{text} for .*\nfound: its examples do not have one class"):
+        losses_of(text, np.zeros(4, np.float32), tasks.of("text-regression"))
 
 
 @pytest.mark.parametrize("text", ["focal(gamma=-1)", "class_balanced(beta=1)", "logit_adjusted(tau=-1)"])

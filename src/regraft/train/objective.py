@@ -203,7 +203,7 @@ def _found(name: str) -> Callable[..., Any]:
     try:
         module = import_module(module_name) if module_name else None
     except ModuleNotFoundError as error:
-        raise PlanError(f"objective {name!r}", str(error), "module:PACKAGE.FUNCTION, with the package on the Python path") from error
+        raise PlanError(f"objective {name!r}", str(error), "module:PACKAGE.FUNCTION, with the package on the Python path (PYTHONPATH=. for this folder)") from error  # fmt: skip
     function = getattr(module, function_name, None)
     if not callable(function):
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")] if module else []

@@ -25,8 +25,8 @@ class ClassCounts:
 
 
 def one_label(start: Start, name: str) -> None:
-    targets = np.asarray(start.train.targets)
-    if targets.ndim != 1 or not np.issubdtype(targets.dtype, np.integer):
+    """Raise ``PlanError`` where the task is not to find one class out of several: ``name`` is about the softmax over them."""
+    if start.task.form.target != "class":
         raise PlanError(f"{name} for {start.plan.task}", "its examples do not have one class out of several each", "a classification task")
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from regraft.errors import PlanError
 from regraft.train.objective import Ask, Declared, Losses, Seen, Start, Term, objective, require
+from regraft.train.objectives.class_counts import one_label
 
 MIXES = frozenset({"mixup", "cutmix"})
 
@@ -28,6 +29,7 @@ def distill(*, teacher: str = "parent", temperature: float = 2.0, weight: float 
 
 def _term(start: Start, ask: Ask, temperature: float, weight: float) -> Term:
     refuse_mixing(start, "distill")
+    one_label(start, "distill")
     held = start.brought(ask)
     known, columns = torch.as_tensor(held.logits).float(), torch.as_tensor(held.columns)
     if len(known) != len(start.train):

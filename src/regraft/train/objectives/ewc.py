@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from regraft.data.encode import Encoded, prepare
 from regraft.train.objective import Ask, Declared, Start, Term, objective, require
+from regraft.train.objectives.class_counts import one_label
 from regraft.train.run import Run
 from regraft.train.seeding import seed_of
 from regraft.trunk.network import Network
@@ -37,6 +38,8 @@ def ewc(
 
 
 def _term(start: Start, ask: Ask, strength: float, count: int, labels: Labels, *, anchor_head: bool) -> Term:
+    if labels == "model":
+        one_label(start, "ewc(labels=model)")
     last = len(start.plan.stages) - 1
     held = [p for p, row in start.moving().items() if row != last or anchor_head]
     anchors = {p: p.detach().clone() for p in held}
@@ -70,7 +73,7 @@ def fisher_of(
         if draws is not None:
             label = torch.multinomial(logits.detach().softmax(1).cpu(), 1, generator=draws)[:, 0].to(start.device)
         else:
-            label = torch.from_numpy(split.targets[row : row + 1]).to(start.device)
+            label = split.target_batch(np.array([row])).to(start.device)
         found = torch.autograd.grad(start.task.losses(logits, label, label_smoothing=0.0).sum(), held, allow_unused=True)
         for parameter, gradient in zip(held, found, strict=True):
             if gradient is not None:

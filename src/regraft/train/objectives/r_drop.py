@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from regraft.train.objective import Declared, Seen, Term, objective, require
+from regraft.train.objective import Declared, Seen, Start, Term, objective, require
+from regraft.train.objectives.class_counts import one_label
 
 
 @objective
@@ -22,7 +23,11 @@ def r_drop(*, strength: float = 1.0) -> Declared:
         mean_of_both = (seen.losses(second, targets) - seen.losses(seen.logits, targets)) / 2  # the first one counts already
         return mean_of_both + strength * disagreement(seen.logits, second)
 
-    return Declared(lambda start: Term(shares=shares), passes=2)
+    def begin(start: Start) -> Term:
+        one_label(start, "r_drop")
+        return Term(shares=shares)
+
+    return Declared(begin, passes=2)
 
 
 def disagreement(one: Tensor, other: Tensor) -> Tensor:
