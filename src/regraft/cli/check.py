@@ -32,9 +32,11 @@ def text(document: dict[str, Any]) -> str:
     """The check document for people."""
     splits = document["splits"]
     counts = {name: split["classes"] if isinstance(split, dict) and "classes" in split else {} for name, split in splits.items()}
-    lines = [f"{document['task']}: {document['num_examples']} examples in {len(document['classes'])} classes"]
+    lines = [f"{document['task']}: {document['num_examples']} examples, {document['outputs']}"]
     lines += [f"  {sentence}" for sentence in document.get("said", [])]
-    lines += ["", table(["class", *splits], class_rows(document["classes"], counts), right=range(1, len(splits) + 1)), ""]
+    rows = class_rows(document["classes"], counts) if any(counts.values()) else []
+    sizes = ["examples", *(split["num_examples"] for split in splits.values())]
+    lines += ["", table(["class" if rows else "", *splits], rows or [sizes], right=range(1, len(splits) + 1)), ""]
     if not document["problems"]:
         return "\n".join([*lines, "no problems found"])
     for problem in document["problems"]:

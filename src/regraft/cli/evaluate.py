@@ -32,11 +32,11 @@ def text(document: dict[str, Any]) -> str:
     lines = [metrics_table({document["split"]: document["metrics"]})]
     rows = sorted(document["per_class"], key=lambda row: (row["f1"] is None, row["f1"] or 0.0))
     shown = [[r["class"], *(share(r[k]) for k in ("precision", "recall", "f1")), r["support"]] for r in rows[:10]]
-    lines += ["", "weakest classes", table(["class", "precision", "recall", "f1", "n"], shown, right=[1, 2, 3, 4])]
+    lines += ["", "weakest classes", table(["class", "precision", "recall", "f1", "n"], shown, right=[1, 2, 3, 4])] if shown else []
     lines += [f"! {warning}" for warning in document["warnings"]]
     if verdict := document.get("against"):
         d = verdict["difference"]
-        lines += ["", f"against {verdict['name']}: {verdict['verdict']}, accuracy {d['value']:+.4f} [{d['low']:+.4f}, {d['high']:+.4f}] on the same "
+        lines += ["", f"against {verdict['name']}: {verdict['verdict']}, {verdict['metric']} {d['value']:+.4f} [{d['low']:+.4f}, {d['high']:+.4f}] on the same "
                       f"{d['n']:,} examples, p = {verdict['p_value']:.3g}"]  # fmt: skip
     return "\n".join(lines)
 

@@ -6,13 +6,17 @@ from dataclasses import asdict
 
 from regraft.cli import options
 from regraft.cli.console import emit_json, say, table
+from regraft.errors import RequestError, suggest
+from regraft.spec import FORMS
 
 
 def run(task: options.Task = None, json: options.Json = False) -> None:
     """Models that can be used here, offline ones first."""
     from regraft.trunk.catalogue import available
 
-    kind = (task or "").removesuffix("-classification")
+    if task and task not in FORMS:
+        raise RequestError(f"--task {task}", "no such task", suggest(task, FORMS))
+    kind = FORMS[task].kind if task else ""
     found = [model for model in available() if kind in ("", model.kind)]
     if json:
         return emit_json({"schema": 1, "models": [asdict(model) for model in found]})

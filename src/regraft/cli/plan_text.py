@@ -16,7 +16,7 @@ def plan_text(plan: Plan) -> str:
 
     sizes = ", ".join(f"{name} {count:,}" for name, count in plan.data["splits"].items())
     lines = [
-        f"{plan.task}: {len(plan.data['classes'])} classes; {sizes}",
+        f"{plan.task}: {plan.data['outputs']}; {sizes}",
         *(f"  {sentence}" for sentence in plan.data["said"]),
         "",
         f"model {plan.model}, strategy {plan.strategy}",

@@ -12,6 +12,7 @@ from regraft.cli import options
 from regraft.cli.console import emit_json, say, table
 from regraft.errors import RequestError
 
+DETAILS = ("top", "tags")
 IMAGE_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 
 
@@ -21,7 +22,7 @@ def run(
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
-    """Label texts or images with a generation."""
+    """Label texts or images with a generation; a pair of texts is written with a tab between them."""
     from regraft.tune.generation import open
 
     generation = open(name, store=store)
@@ -52,8 +53,19 @@ def _expand(given: str, kind: str) -> list[str]:
 
 
 def text(predictions: list[dict[str, Any]]) -> str:
-    rows = [[shorten(str(p["input"])), p["label"], f"{p['probability']:.3f}"] for p in predictions]
-    return table(["input", "label", "probability"], rows, right=[2])
+    """A row for each input: what its task says of it, but for what is only of use in JSON."""
+    names = [name for name in predictions[0] if name not in DETAILS]
+    rows = [[cell(prediction[name]) for name in names] for prediction in predictions]
+    return table(names, rows, right=[i for i, name in enumerate(names) if isinstance(predictions[0][name], float)])
+
+
+def cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) >= 1 else f"{value:.3f}"
+    if isinstance(value, list):
+        parts = [f"{part['text']} ({part['type']})" if isinstance(part, dict) else str(part) for part in value]
+        return shorten(", ".join(parts)) or "none"
+    return shorten(str(value))
 
 
 def shorten(line: str, most: int = 60) -> str:

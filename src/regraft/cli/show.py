@@ -35,12 +35,13 @@ def text(document: dict[str, Any]) -> str:
     from regraft.plan.plan import Plan
 
     cost = document.get("cost", {})
+    outputs = document["data"].get("outputs", f"{len(document['classes'])} classes")
     parents = ", ".join(parent[:12] for parent in document.get("parents") or [document.get("parent") or ""])
     lines = [
         f"{document['name']}  {document['digest'][:12]}" + (f"  {verified(document['checked'])}" if document["verified"] else ""),
         f"made {document['created'][:16].replace('T', ' ')} from {document['model']}"
         + (f", parent{'s' if ',' in parents else ''} {parents}" if parents else ""),
-        f"{document['task']}, {len(document['classes'])} classes, data {document['data']['fingerprint'][:12]} ({document['data']['reference']})",
+        f"{document['task']}, {outputs}, data {document['data']['fingerprint'][:12]} ({document['data']['reference']})",
         "",
         grid(Plan.from_json(document["plan"])) if document["plan"]["phases"] else f"{document['strategy']}: nothing was trained",
         "",

@@ -67,6 +67,16 @@ def as_bytes(column: pa.Array) -> bytes:
     return "\n".join(column.to_pylist()).encode()
 
 
+def codes(splits: list[np.ndarray]) -> np.ndarray:
+    """(n,) int64 over all splits: equal for equal targets, whatever their form."""
+    if all(np.issubdtype(targets.dtype, np.integer) for targets in splits):
+        return np.concatenate(splits)
+    known: dict[bytes, int] = {}
+    rows = (row for targets in splits for row in targets)
+    keys = (row.encode() if isinstance(row, str) else np.asarray(row).tobytes() for row in rows)
+    return np.fromiter((known.setdefault(key, len(known)) for key in keys), np.int64, sum(map(len, splits)))
+
+
 def counts(targets: np.ndarray, num_classes: int) -> np.ndarray | None:
     """(k,) how often each class, label or tag is there; None for what has no classes to count by."""
     if targets.dtype == object:

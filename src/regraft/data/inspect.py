@@ -60,6 +60,7 @@ def inspect(dataset: Dataset, *, deep: bool = True, progress: Progress | None = 
             for name, split in dataset.splits.items()
         },
         "classes": list(dataset.classes),
+        "outputs": dataset.outputs,
         "num_examples": dataset.num_examples,
         "problems": sorted(problems, key=lambda found: SEVERITIES.index(found["severity"])),
         "rejected": [{"where": item.where, "reason": item.reason, "split": item.split} for item in dataset.rejected],
@@ -75,14 +76,16 @@ def problem(kind: str, severity: str, where: str, count: int, advice: str) -> Pr
 def _classes(dataset: Dataset) -> list[Problem]:
     """One class, tiny classes, imbalance, classes that a split lacks, empty class folders."""
     found = []
-    if len(dataset.classes) < 2:
+    if len(dataset.classes) < 2 and dataset.form.target in ("class", "level"):
         found.append(problem("one_class", "error", "train", len(dataset.classes), "classification needs at least two classes"))
     if "train" not in dataset.splits:
         return [*found, problem("no_train", "error", "train", 0, "give examples to train on")]
     counts = dataset.counts("train")
+    if not counts:  # targets without classes
+        return found
     most, least = max(counts, key=lambda name: counts[name]), min(counts, key=lambda name: counts[name])
     ratio = counts[most] / max(counts[least], 1)
-    if ratio >= IMBALANCE_NOTE:
+    if ratio >= IMBALANCE_NOTE and dataset.form.target != "tags":  # most words are outside of every entity
         advice = f"{most!r} has {counts[most]:,} examples, {least!r} {counts[least]:,}: judge by balanced accuracy and macro F1, not by accuracy alone"
         found.append(problem("imbalance", "warning" if ratio >= IMBALANCE_WARNING else "note", "train", round(ratio), advice))
     for limit, severity in ((TINY_CLASS, "warning"), (SMALL_CLASS, "note")):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from regraft.data import arrays
 from regraft.data.dataset import Dataset
 from regraft.data.duplicates import Groups
 
@@ -37,7 +38,7 @@ class Overlap:
             dataset,
             tuple(dataset.splits),
             np.repeat(np.arange(len(parts)), sizes),
-            np.concatenate([part.targets for part in parts]),
+            arrays.codes([part.targets for part in parts]),
             exact,
             groups.first,
             np.cumsum([0, *sizes]),

@@ -81,7 +81,7 @@ def _check_words(tokenizer: Any) -> None:
         raise RequestError(
             "tokenise words with their tags", f"{type(tokenizer).__name__} does not say which word a piece belongs to", advice
         )
-    if getattr(tokenizer, "add_prefix_space", True) is False:
+    if getattr(tokenizer, "add_prefix_space", True) is False and '"ByteLevel"' in tokenizer.backend_tokenizer.to_str():
         found = f"{type(tokenizer).__name__} reads a word at the beginning of a text in another way than inside"
         raise RequestError("tokenise words with their tags", found, f"one made with add_prefix_space=True, or {advice}")
 

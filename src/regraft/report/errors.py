@@ -26,7 +26,9 @@ def section(document: Document, image_bytes: int) -> Html | None:
             image, left_out = None, left_out + 1
         spent += len(image or "")
         cards.append(_card(row, image))
-    notes = ["The errors that the model was surest of come first: some of them may be labels that are wrong."]
+    sure = any(number(row.get("probability")) is not None for row in found)
+    first = "The errors that the model was surest of come first" if sure else "The answers that are farthest from the truth come first"
+    notes = [f"{first}: some of them may be labels that are wrong."]
     if len(found) > MOST_ERRORS:
         notes.append(f"{MOST_ERRORS} of {count(len(found))} are shown.")
     if left_out:

@@ -37,10 +37,10 @@ def splits_measured(document: Document) -> dict[str, dict[str, Any]]:
 
 
 def headline(document: Document) -> tuple[str, str, dict[str, Any]] | None:
-    """(split, metric name, metric) that says most: test before valid, accuracy before the rest."""
-    measured = splits_measured(document)
+    """(split, metric name, metric) that says most: test before valid; of the metrics the task's own, else accuracy before the rest."""
+    measured, own = splits_measured(document), document.get("headline")
     for split in ("test", "valid", *measured):
-        for name in METRICS:
+        for name in (*([own] if isinstance(own, str) else []), *METRICS):
             metric = measured.get(split, {}).get(name)
             if number(metric) is not None:
                 return split, name, metric if isinstance(metric, dict) else {"value": metric}
