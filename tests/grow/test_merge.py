@@ -136,7 +136,8 @@ def test_a_harmful_merge_is_refused_and_leaves_the_store_as_it_was(store):
     assert (store.names(), sorted(store.digests())) == before
     made = merge(["first", "spoilt"], **refused, accept_forgetting="a test")
     assert made.document["merge"]["gate"] == {"split": "valid", "passed": False, "accepted": "a test"}
-    assert merge(["first", "spoilt"], method="greedy", name="g", store=store.location).document["merge"]["parents"][1]["included"] is False
+    soup = merge(["first", "spoilt"], **{**refused, "method": "greedy"})
+    assert [parent["included"] for parent in soup.document["merge"]["parents"]] == [True, False]
 
 
 def big(store: lineage.Store) -> Path:
@@ -151,15 +152,40 @@ def big(store: lineage.Store) -> Path:
     return path
 
 
-def test_lora_is_folded_and_other_edits_have_to_stand_in_all(store):
-    def wake(network) -> None:
-        for name, parameter in network.named_parameters():
-            if "lora_B" in name:
-                parameter.add_(0.01)
+def wake(network) -> None:
+    """LoRA that is not the identity any more."""
+    for name, parameter in network.named_parameters():
+        if "lora_B" in name:
+            parameter.add_(0.01)
 
+
+@pytest.mark.parametrize(("method", "share"), [("uniform", 0.5), ("wise_ft(alpha=0.25)", 0.25)])
+def test_lora_stays_lora_where_the_method_is_linear(store, method, share):
+    for name, rank in (("l2", 2), ("l3", 3)):
+        sibling(store, name, wake, edit=Lora(rank=rank))
+    made = merge(["l2", "l3"], method=method, name="m", store=store.location)
+    assert [record["edit"]["rank"] for record in made.record.manifest["edits"]] == [5, 5]
+    assert made.record.stored_bytes < store.get("first").stored_bytes
+    one, other, mixed = (folded(store, name) for name in ("l2", "l3", "m"))
+    for name, tensor in mixed.items():
+        if tensor.is_floating_point():
+            torch.testing.assert_close(tensor, (1 - share) * one[name] + share * other[name], atol=1e-5, rtol=0)
+    query = "host.encoder.layer.0.attention.self.query.base_layer.weight"
+    assert store.table(made.record)[query] == store.table(store.get("l2"))[query], "the frozen weights are stored once"
+
+
+def folded(store: lineage.Store, name: str) -> dict[str, torch.Tensor]:
+    from regraft.grow.relatives import open_relative
+
+    return open_relative(store, store.get(name)).rebuilt.network.state_dict()
+
+
+def test_lora_is_folded_where_it_cannot_stay_and_other_edits_have_to_stand_in_all(store):
     sibling(store, "lora", wake, edit=Lora(rank=2))
+    merge(["s1", "lora"], method="uniform", name="m", store=store.location)
+    assert store.get("m").manifest["edits"] == [], "s1 has moved the weights that the LoRA stands over"
     merge(["first", "lora"], method="uniform", name="m", store=store.location)
-    assert store.get("m").manifest["edits"] == []
+    assert [record["edit"]["rank"] for record in store.get("m").manifest["edits"]] == [2, 2]
     moved = between(store, store.get("first"), store.get("lora"))
     halfway = between(store, store.get("first"), store.get("m"))
     assert moved["blocks.0"] > 0 and halfway["blocks.0"] == pytest.approx(moved["blocks.0"] / 2, rel=1e-3)

@@ -20,6 +20,7 @@ from regraft.errors import GateRefused, RequestError
 from regraft.evaluate.compare import Verdict, paired
 from regraft.evaluate.retention import lost, retention
 from regraft.grow import merged
+from regraft.grow.as_lora import stand_as_lora, weights_of
 from regraft.grow.examples import Examples, open_examples
 from regraft.grow.methods import GREEDY, GRIDS, UNIFORM, WISE_FT, Method, parse
 from regraft.grow.mixture import Mixture
@@ -67,7 +68,8 @@ def merge(
 @dataclass(eq=False, kw_only=True)
 class Merging:
     """The merge as it comes to be. ``method``: once chosen, with its dial where it stands. ``members``: indices of the models that are in it.
-    ``common``: are the examples those that all of them learnt from? ``tried``: what was scored on valid on the way."""
+    ``common``: are the examples those that all of them learnt from? ``tried``: what was scored on valid on the way.
+    ``edits``: records of those that stand in the network."""
 
     store: lineage.Store
     mixture: Mixture
@@ -77,6 +79,7 @@ class Merging:
     members: tuple[int, ...] = ()
     tried: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    edits: list[dict[str, Any]] = field(default_factory=list)
     _answers: dict[tuple[int, str], NDArray[np.float32]] = field(default_factory=dict)
     _logits: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     _spare: Network | None = None
@@ -91,12 +94,17 @@ class Merging:
 
     @cached_property
     def network(self) -> Network:
-        """The merged model; asked for once everything is chosen."""
-        return self._loaded(self.mixture.average(self.members) if self.method.name == GREEDY else self.mixture.at(self.method))
+        """The merged model; asked for once everything is chosen. Updates that were LoRA in all of them are LoRA in it."""
+        found = self._loaded(self.mixture.average(self.members) if self.method.name == GREEDY else self.mixture.at(self.method))
+        if (weights := weights_of(self.method, len(self.members))) is not None:
+            members = [self.relatives[index].record for index in self.members]
+            self.edits += [record.json() for record in stand_as_lora(found, self.store, members, weights)]
+        return found
 
     def choose(self) -> None:
         """Settle what the method leaves open, on valid; then the network stands."""
         self.members = tuple(range(len(self.relatives)))
+        self.edits = list(self.relatives[0].edits)
         self._warn_of_seen()
         if self.method.name == GREEDY:
             self._choose_members()

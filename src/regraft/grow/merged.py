@@ -55,7 +55,7 @@ def record(store: lineage.Store, merging: Merging, facts: Facts, name: str) -> G
         "plan": plan_of(merging, told).json(),
         "data": measured.facts(merging.examples, facts.data, first["data"]),
         "classes": list(merging.mixture.classes),
-        "edits": list(merging.relatives[0].edits),
+        "edits": merging.edits,
         "metrics": {split: document["metrics"] for split, document in evaluations.items()},
         "cost": cost_of(merging, facts),
         "warnings": merging.warnings,

@@ -55,13 +55,13 @@ def find(network: Network, index: int, edit: Lora) -> tuple[Site, ...]:
 def install(network: Network, sites: Sequence[Site], edit: Lora) -> None:
     """Stand peft's layers over those at ``sites``."""
     paths = [site.path for site in sites]
-    skeleton = _skeleton(network.host, paths)
-    with _base_untouched(skeleton):
-        _inject(skeleton, _config(edit, skeleton, paths), LEARNT)
+    tree = skeleton(network.host, paths)
+    with _base_untouched(tree):
+        _inject(tree, _config(edit, tree, paths), LEARNT)
         if edit.variant in COMPLETIONS:
-            COMPLETIONS[edit.variant](skeleton, edit, paths)
+            COMPLETIONS[edit.variant](tree, edit, paths)
     for path in paths:
-        stand(network.host, path, skeleton.get_submodule(path))
+        stand(network.host, path, tree.get_submodule(path))
 
 
 def fold(network: Network, sites: Sequence[Site]) -> None:
@@ -72,7 +72,7 @@ def fold(network: Network, sites: Sequence[Site]) -> None:
         uncover(network.host, site.path)
 
 
-def _skeleton(host: nn.Module, paths: Sequence[str]) -> nn.Module:
+def skeleton(host: nn.Module, paths: Sequence[str]) -> nn.Module:
     """Empty modules in the shape of the host's tree, with the host's own layers at ``paths``."""
     root = nn.Module()
     for path in paths:
@@ -90,13 +90,13 @@ def _config(edit: Lora, skeleton: nn.Module, paths: Sequence[str]) -> PeftConfig
     from peft import IA3Config, LoraConfig
 
     transposed = all(type(skeleton.get_submodule(path)).__name__ == "Conv1D" for path in paths)
-    options: dict[str, Any] = {"target_modules": _exactly(paths), "fan_in_fan_out": transposed}
+    options: dict[str, Any] = {"target_modules": exactly(paths), "fan_in_fan_out": transposed}
     if edit.variant not in LORA_OPTIONS:
         return IA3Config(**options, feedforward_modules=[])
     return LoraConfig(**options, r=edit.rank, lora_alpha=edit.alpha, lora_dropout=edit.dropout, **LORA_OPTIONS[edit.variant])  # type: ignore[arg-type]
 
 
-def _exactly(paths: Sequence[str]) -> str:
+def exactly(paths: Sequence[str]) -> str:
     """As a pattern: given a list, peft would take every module whose path ends like one of them."""
     return "|".join(re.escape(path) for path in paths)
 
@@ -129,7 +129,7 @@ def _start_from_principal_part(skeleton: nn.Module, edit: Lora, paths: Sequence[
     """Take off what PiSSA's factors start as, by a second adapter of opposite sign that never learns."""
     from peft import LoraConfig
 
-    config = LoraConfig(target_modules=_exactly(paths), r=edit.rank, lora_alpha=-edit.alpha, init_lora_weights=False)  # type: ignore[arg-type]
+    config = LoraConfig(target_modules=exactly(paths), r=edit.rank, lora_alpha=-edit.alpha, init_lora_weights=False)  # type: ignore[arg-type]
     config.fan_in_fan_out = type(skeleton.get_submodule(paths[0]).get_submodule("base_layer")).__name__ == "Conv1D"
     _inject(skeleton, config, START)
     for path in paths:
