@@ -35,7 +35,6 @@ class Work:
     """What a phase would do with the cache. ``prefix_macs``: multiply-adds of the frozen prefix for one example; ``row_bytes``: what is
     stored of one on average; ``passes``: how often each row is needed (epochs, over all phases and plans that share the entries)."""
 
-    boundary: str
     num_rows: int
     row_bytes: float
     prefix_macs: float
@@ -50,12 +49,12 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Worth:
-    """The prediction: seconds with and without, and the sentence that the plan shows."""
+    """The prediction: seconds with and without, and why it does not pay; "" where it does."""
 
     live_s: float
     cached_s: float
     num_bytes: int
-    sentence: str
+    reason: str
 
     @property
     def pays(self) -> bool:
@@ -72,14 +71,12 @@ def predict(work: Work, rates: Rates, *, gflops: float, limit_bytes: int) -> Wor
     fill_s = 0.0 if work.is_present else once_s + work.num_bytes / rates.write
     steps = -(-work.num_rows // work.batch_size) * work.passes
     cached_s = fill_s + reads * work.num_bytes / rate + steps * STEP_OVERHEAD_S
-    size, below = f"{work.num_bytes / 1e6:,.0f} MB", f"below {work.boundary}"
+    size = f"{work.num_bytes / 1e6:,.0f} MB"
     if work.num_bytes > limit_bytes and not work.is_present:
-        limit = f"{limit_bytes / 1e6:,.0f} MB"
-        return Worth(live_s, float("inf"), work.num_bytes, f"not cached {below}: {size} would be over the limit of {limit}")
-    times = f"{cached_s:.1f} s in {work.passes} passes against {live_s:.1f} s computing the frozen stages"
-    if cached_s >= live_s:
-        return Worth(live_s, cached_s, work.num_bytes, f"not cached {below}: reading {size} would take {times}")
-    return Worth(live_s, cached_s, work.num_bytes, f"cached {below}: {size}, {times}")
+        return Worth(live_s, float("inf"), work.num_bytes, f"{size} would be over the limit of {limit_bytes / 1e6:,.0f} MB")
+    if cached_s < live_s:
+        return Worth(live_s, cached_s, work.num_bytes, "")
+    return Worth(live_s, cached_s, work.num_bytes, f"reading {size} would take {cached_s:.1f} s, computing it anew {live_s:.1f} s")
 
 
 @lru_cache(maxsize=8)

@@ -14,6 +14,8 @@ def why_not(plan: Plan, phase: Phase) -> str:
         return f"{plan.stages[0]} moves"
     if not plan.settings.cache:
         return "the cache is off"
+    if phase.live:
+        return phase.live
     random = [name for name, value in plan.settings.augment if value is not False]
     if random and phase.solver == "gradient" and not plan.settings.cache_views:
         return f"random {', '.join(random)} below it"

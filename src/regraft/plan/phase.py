@@ -18,6 +18,7 @@ class Phase:
     ``solver``: "gradient" for the loop; "closed_form" where only a linear head on pooled features is trained, which is
     solved by L-BFGS to its optimum and takes no epochs.
     ``fresh``: the trunk starts from random weights instead of the pretrained ones (the control ``scratch``).
+    ``live``: why what lies below the boundary is computed in every pass though it could be kept; "" where it is kept.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Phase:
     solver: Solver = "gradient"
     lr_scale: float = 1.0
     fresh: bool = False
+    live: str = ""
 
     @property
     def boundary(self) -> int:
@@ -44,6 +46,7 @@ class Phase:
             "solver": self.solver,
             "lr_scale": self.lr_scale,
             "fresh": self.fresh,
+            "live": self.live,
         }
 
     @classmethod

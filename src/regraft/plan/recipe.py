@@ -59,6 +59,7 @@ class PhaseRecipe(Strict):
     solver: Solver = "gradient"
     lr_scale: float = 1.0
     fresh: bool = False
+    live: str = ""
 
 
 class GridRecipe(Strict):

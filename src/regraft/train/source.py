@@ -71,7 +71,7 @@ class Source:
         run = self.run
         once = course.steps <= course.steps_per_epoch
         steady = augmentation is None or not augmentation.is_random or (run.settings.cache_views > 0 and not augmentation.mixes)
-        return self.cache is not None and run.settings.cache and run.present.boundary > 0 and not once and steady
+        return self.cache is not None and run.settings.cache and not run.present.live and run.present.boundary > 0 and not once and steady
 
     def _cached(self, augmentation: Augmentation | None) -> tuple[Feed, tuple[Feed, Encoded] | None]:
         run = self.run

@@ -23,8 +23,8 @@ from regraft.train import lr_range
 from regraft.train.history import Observer
 from regraft.train.objective import Ask, read
 from regraft.trunk import machine
-from regraft.tune import teacher
-from regraft.tune.decide import FIND, decide, forecast
+from regraft.tune import teacher, weigh
+from regraft.tune.decide import FIND, decide, forecast, pace
 from regraft.tune.execute import CACHE_BYTES, Execution
 from regraft.tune.generation import Generation
 from regraft.tune.job import Job, Work, candidates, no_work, open_data, open_job
@@ -117,7 +117,8 @@ def _planned(request: Request, store: lineage.Store, *, probing: bool, work: Wor
     made = decide(job, machine.measure(), objectives=objectives, probe=found, reasons=(*reasons, *teacher.told(objectives, store)))
     if request.settings.get("lr") == FIND:
         made = _with_found_rate(made, job, teacher.asked(made, job, store, cache=cache))
-    return made, job
+    weighed = weigh.weighed(made, job, gflops=pace(job, machine.measure()), folder=store.cache_folder, limit_bytes=CACHE_BYTES)
+    return (made if weighed == made else forecast(weighed, job, machine.measure())), job
 
 
 def _model(request: Request, dataset: Dataset, cache: Cache, work: Work) -> tuple[Job, ProbeResult | None, tuple[str, ...]]:

@@ -1,0 +1,63 @@
+"""Is reading the frozen part cheaper than computing it? Weighed phase by phase, before anything is spent; the plan says which and why."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from regraft.cache import worth
+from regraft.errors import StorageError
+from regraft.plan.caching import is_cached
+from regraft.plan.phase import Phase
+from regraft.plan.plan import Plan
+from regraft.tune.job import Job
+
+DISK_FRACTION = 0.8
+"""Of the free disk, what the cache may take."""
+
+
+def weighed(plan: Plan, job: Job, *, gflops: float, folder: Path, limit_bytes: int) -> Plan:
+    """``plan``, forecast already, with every phase set to train live whose entries would cost more to read than to compute.
+
+    ``gflops``: what this machine reaches on the trunk. ``folder``: of the cache, whose disk is measured. A phase in one pass reads nothing back
+    and is not asked about; one that is solved needs only pooled features, which are always kept.
+    """
+    asked = [index for index, phase in enumerate(plan.phases) if _is_open(plan, phase)]
+    if not asked or not gflops:
+        return plan
+    try:
+        rates = worth.rates(folder)
+    except StorageError:  # nothing can be written there: the run will say so, and train live
+        return plan
+    limit = min(limit_bytes, int(DISK_FRACTION * shutil.disk_usage(folder).free))
+    phases = list(plan.phases)
+    for index in asked:
+        found = worth.predict(_work(plan, index, job), rates, gflops=gflops, limit_bytes=limit)
+        if not found.pays:
+            phases[index] = replace(phases[index], live=found.reason)
+    return replace(plan, phases=tuple(phases))
+
+
+def _is_open(plan: Plan, phase: Phase) -> bool:
+    return phase.solver == "gradient" and is_cached(plan, phase) and _passes(plan, phase) > 1
+
+
+def _passes(plan: Plan, phase: Phase) -> int:
+    return math.ceil(plan.settings.epochs * phase.epochs_fraction)
+
+
+def _work(plan: Plan, index: int, job: Job) -> worth.Work:
+    phase, forecast = plan.phases[index], plan.cost["phases"][index]
+    lengths = job.encoded("train").lengths
+    scale = float(lengths.mean()) / job.outline.probe_length if lengths is not None and job.outline.probe_length else 1.0
+    rows = sum(len(job.dataset.splits[split]) for split in ("train", "valid") if split in job.dataset.splits)
+    return worth.Work(
+        num_rows=rows,
+        row_bytes=forecast["cache_bytes"] / rows,
+        prefix_macs=scale * sum(stage.macs for stage in job.outline.stages[: phase.boundary]),
+        passes=_passes(plan, phase),
+        batch_size=plan.settings.batch_size,
+        is_present=not forecast["cache_bytes"],
+    )
