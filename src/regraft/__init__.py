@@ -22,6 +22,7 @@ PUBLIC = {
     "plan": "regraft.tune.conduct",
     "tune": "regraft.tune.conduct",
     "grow": "regraft.grow.conduct",
+    "merge": "regraft.grow.merge",
     "check": "regraft.tune.conduct",
     "edit": "regraft.grow.edit",
     "distill": "regraft.grow.distill",

@@ -316,13 +316,11 @@ class Store:
 
     def _reuse(self, name: str) -> bool:
         """Is the object there? If so it counts as new again, so that no ``gc`` takes it before the manifest is written."""
-        if not self.files.exists(f"objects/{name}"):
-            return False
         self._renew(f"objects/{name}")
-        return True
+        return self.files.exists(f"objects/{name}")
 
     def _renew(self, *paths: str) -> None:
-        """What somebody is about to rely on counts as new, and a ``gc`` in another process lets it stand."""
+        """What somebody is about to rely on counts as new, and a ``gc`` elsewhere lets it stand."""
         for path in paths:
             self.files.touch(path)
 
