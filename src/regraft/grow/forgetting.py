@@ -33,18 +33,15 @@ def forgetting(growth: Growth, memory: Memory, hooks: Hooks) -> Growing:
     if statistics_of(memory.record) is None:
         raise RequestError(asked, f"what {memory.manifest['strategy']} learned is spread over its weights, so that nothing can be taken out exactly",
                            "tune again without it; heads made of statistics can forget: --strategy statistics")  # fmt: skip
-    classes = left(memory.classes, growth.remove_classes)
-    dataset = _dataset(memory, classes)
-    job = job_of(growth, memory, hooks, dataset=dataset)
-    job.spec = statistics_of(memory.record)
     splits = _named(growth, memory)
     lost = frozenset(int(key) for split in splits for key in keys_of(split.digests))
     if splits and not lost & memory.seen:
-        raise RequestError(
-            f"forget the examples of {growth.remove_examples}",
-            f"{memory.record.name} learned none of them",
-            "the file that it was trained on",
-        )
+        raise RequestError(f"forget the examples of {growth.remove_examples}", f"{memory.record.name} learned none of them",
+                           "the file that it was trained on")  # fmt: skip
+    classes = left(memory.classes, (*growth.remove_classes, *_emptied(memory, splits, lost)))
+    dataset = _dataset(memory, classes)
+    job = job_of(growth, memory, hooks, dataset=dataset)
+    job.spec = statistics_of(memory.record)
     probes = [
         (row, split.take(np.flatnonzero(~np.isin(keys_of(split.digests), np.fromiter(lost, np.uint64)))))
         for row, split in probes_of(memory, classes)
@@ -67,6 +64,19 @@ def left(classes: tuple[str, ...], gone: tuple[str, ...]) -> tuple[str, ...]:
     if len(staying) < 2:
         raise RequestError(f"remove {len(gone)} of {len(classes)} classes", f"{len(staying)} would be left", "leave at least two")
     return staying
+
+
+def _emptied(memory: Memory, splits: list[Split], lost: frozenset[int]) -> list[str]:
+    """Classes of which no example is left when those of ``splits`` are gone: they were never seen either."""
+    if not splits:
+        return []
+    gone, seen = (np.fromiter(keys, np.uint64) for keys in (lost, memory.seen))
+    if memory.sums is None:
+        staying = {label for _, table in memory.features for label in table.where(~np.isin(table.keys, gone)).labels}
+        return [name for name in memory.classes if name not in staying]
+    targets = np.concatenate([split.targets[np.isin(keys_of(split.digests), seen)] for split in splits])
+    counts = memory.sums.counts - np.bincount(targets, minlength=len(memory.classes))
+    return [name for name, count in zip(memory.classes, counts, strict=True) if count <= 0]
 
 
 def _dataset(memory: Memory, classes: tuple[str, ...]) -> Dataset:

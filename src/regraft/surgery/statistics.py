@@ -54,7 +54,7 @@ class StatisticsHead(nn.Module):
     def lifted(self, pooled: NDArray[np.float32]) -> NDArray[np.float64]:
         """The same in double precision, where rounding does not depend on which examples come together."""
         with torch.no_grad():
-            return self.lift(torch.from_numpy(np.ascontiguousarray(pooled)).double().to(self.linear.weight.device)).cpu().numpy()
+            return self.lift(torch.from_numpy(np.array(pooled, np.float64)).to(self.linear.weight.device)).cpu().numpy()
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
         """Logits (B, num_classes)."""
