@@ -39,19 +39,18 @@ def separator_of(cells: Iterable[str]) -> str:
 
 
 def is_set(cells: Sequence[str]) -> bool:
-    """Do these cells hold several labels? A separator alone may be part of a name: the parts must come back in other cells."""
-    distinct = [cell for cell in dict.fromkeys(cells) if cell.strip()]
-    separator = separator_of(distinct)
-    if not separator:
-        return False
+    """Do these cells hold several labels? JSON lists do; another separator may be part of a name: the parts must come back in other cells."""
+    times = Counter(cell for cell in cells if cell.strip())
+    separator = separator_of(times)
     try:
-        split = [labels_of(cell, separator) for cell in distinct]
+        split = {cell: labels_of(cell, separator) for cell in times} if separator else {}
     except ValueError:
         return False
-    several = [parts for parts in split if len(parts) > 1]
-    seen = Counter(part for parts in split for part in set(parts))
-    shared = [seen[part] > 1 for parts in several for part in parts]
-    return bool(several) and sum(shared) >= SHARED * len(shared)
+    several = {cell: parts for cell, parts in split.items() if len(parts) > 1}
+    seen = Counter(part for parts in split.values() for part in set(parts))
+    parted = sum(times[cell] * len(parts) for cell, parts in several.items())
+    shared = sum(times[cell] * sum(seen[part] > 1 for part in parts) for cell, parts in several.items())
+    return bool(several) and (separator == JSON or shared >= SHARED * parted)
 
 
 def learn(found: Examples, sides: np.ndarray, reference: str) -> Learnt:
