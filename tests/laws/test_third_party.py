@@ -1,4 +1,4 @@
-"""A package that nobody here knows registers a family, an edit and a strategy by entry points, and runs the kit over them."""
+"""A package that nobody here knows registers a family, an edit, a strategy and an objective by entry points, and runs the kit over them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ shift = towers:SHIFT
 
 [regraft.strategies]
 every_other = tower_plans:every_other
+
+[regraft.objectives]
+entropy = tower_losses:entropy
 """
 PACKAGE = '''
 from dataclasses import dataclass
@@ -103,6 +106,18 @@ from regraft.plan.strategy import strategy
 def every_other(outline, phases):
     return over_stages(phases, lambda index, cell: cell if index % 2 else FROZEN)
 """
+LOSSES = '''
+from regraft.train.objective import Declared, Term, objective
+
+
+@objective
+def entropy(*, weight: float = 0.1) -> Declared:
+    """Reward uncertain answers."""
+    def shares(seen):
+        p = seen.logits.log_softmax(1)
+        return weight * (p.exp() * p).sum(1)
+    return Declared(lambda start: Term(shares=shares))
+'''
 SCRIPT = """
 from towers import Shift, Tower
 
@@ -115,12 +130,14 @@ assert edit_from_json(edit_json(Shift(scale=0.5))) == Shift(scale=0.5)
 print(testing.check_family(Tower, testing.images, edits=[Shift()]))
 print(testing.check_edits(Shift(), Shift(scale=0.5)))
 print(testing.check_strategy("every_other")["phases"], testing.check_strategy("every_other+lp_ft")["phases"])
+print(testing.check_objective("entropy(weight=0.05)")["cached"])
 """
 
 
 def test_a_third_party_can_check_what_it_registers(tmp_path: Path):
     (tmp_path / "towers.py").write_text(PACKAGE, encoding="utf-8")
     (tmp_path / "tower_plans.py").write_text(PLANS, encoding="utf-8")
+    (tmp_path / "tower_losses.py").write_text(LOSSES, encoding="utf-8")
     facts = tmp_path / "towers-1.0.dist-info"
     facts.mkdir()
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: towers\nVersion: 1.0\n", encoding="utf-8")
@@ -128,7 +145,8 @@ def test_a_third_party_can_check_what_it_registers(tmp_path: Path):
     place = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=place, check=False)
     assert done.returncode == 0, done.stderr[-1500:]
-    family, edit, strategy = done.stdout.splitlines()
+    family, edit, strategy, objective = done.stdout.splitlines()
     assert "'stages': 3, 'boundaries': 3, 'edits': 1, 'frozen': 2" in family
     assert edit == "{'identity': 2, 'merged': 2, 'round_trip': 2}"
     assert strategy == "1 2"
+    assert objective == "1"
