@@ -15,7 +15,7 @@ INHERITED = ("task", "model", "source", "family", "input", "width", "pooling", "
 
 def inherited(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """What such a generation takes over from the manifest of its (first) parent."""
-    return {"schema": 1, **{key: manifest[key] for key in INHERITED}, "environment": environment()}
+    return {"schema": 1, **{key: manifest[key] for key in INHERITED}, "facts": manifest.get("facts", {}), "environment": environment()}
 
 
 def derive(
