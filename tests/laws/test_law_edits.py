@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import get_args
 
 import pytest
@@ -13,26 +13,81 @@ from regraft import testing
 from regraft.surgery import edits
 from regraft.surgery.sites import Site, stand
 from regraft.surgery.specs import KINDS, Adapter, Lora, LoraVariant, Placement
+from regraft.surgery.structure import Deepen, Drop, Insert, Inserted, Prune, Replace, Widen
 from regraft.testing.hosts import HOSTS, trunk_of
-from regraft.testing.surgery_laws import check_identity, check_merge, stage_for
+from regraft.testing.model_laws import check_cached
+from regraft.testing.surgery_laws import check_identity, check_merge, keeps_function, stage_for
 from regraft.testing.toy import with_head
 
 EDITS = [
     *(Lora(rank=2, alpha=4.0, variant=variant) for variant in get_args(LoraVariant)),
     *(Adapter(width=4, placement=placement) for placement in get_args(Placement)),
 ]
+STRUCTURAL = [
+    Drop(),
+    *(Insert(module=module) for module in get_args(Inserted)),
+    Replace(norm="rms"),
+    Replace(block="fresh"),
+    Replace(head="mlp"),
+    Replace(head="linear"),
+    Prune(),
+    Widen(),
+    Deepen(),
+]
+SEEN_IN_BERT = [Prune(what="heads"), Replace(activation="relu"), Replace(pooling="first")]
+"""The toy has no attention, no module for its activation, and pools by itself."""
+NO_PLACE = {
+    "torchvision resnet": {"replace norm by rms", "replace activation by relu", "replace pooling by first", "prune 25% of the heads"},
+    "torchvision vit": {"replace pooling by first", "prune 25% of the heads"},
+    "bert": {"insert se"},
+    "gpt2": {"insert se"},
+    "llama": {"insert se", "replace norm by rms"},
+}
+"""What a model cannot take: a squeeze sees padding, ``nn.MultiheadAttention`` is fused, a ResNet has ReLU already."""
 MODELS = ("timm resnet10t", "torchvision vit", "bert", "gpt2", "llama")
 REFUSED = {("timm resnet10t", "pissa r2")}
 """peft has no PiSSA for convolutions."""
 
 
 def test_every_registered_kind_is_here():
-    assert {edit.kind for edit in EDITS} == set(edits.REGISTRY) | set(edits._installed()) == set(KINDS)
-    assert len(EDITS) == 7
+    assert {edit.kind for edit in [*EDITS, *STRUCTURAL]} == set(edits.REGISTRY) | set(edits._installed()) == set(KINDS)
+    assert (len(EDITS), len(STRUCTURAL)) == (7, 12)
 
 
 def test_the_laws_hold_for_every_edit():
     assert testing.check_edits(*EDITS) == {"identity": 7, "merged": 5, "round_trip": 7}
+
+
+def test_the_laws_hold_for_every_edit_of_the_structure():
+    assert testing.check_edits(*STRUCTURAL) == {"identity": 7, "merged": 0, "round_trip": 12}
+    counts = testing.check_edits(*SEEN_IN_BERT, make=lambda: with_head(trunk_of("bert")), examples=testing.sentences)
+    assert counts == {"identity": 0, "merged": 0, "round_trip": 3}
+
+
+@pytest.mark.parametrize("name", sorted(NO_PLACE))
+def test_edits_of_the_structure_obey_their_laws_in_each_kind_of_model(name):
+    inputs, refused = HOSTS[name].batch(), set()
+    for edit in [*STRUCTURAL, *SEEN_IN_BERT]:
+        torch.manual_seed(0)
+        network = with_head(trunk_of(name))
+        if network.trunk.input.kind == "image":  # a small probe
+            network.trunk.input = replace(network.trunk.input, size=(32, 32))
+        index = stage_for(network, edit)
+        if index is None:
+            refused.add(edit.label)
+            continue
+        if keeps_function(edit):
+            check_identity(network, index, edit, inputs)
+        assert not check_merge(network, index, edit, inputs)
+    assert refused == NO_PLACE[name]
+
+
+@pytest.mark.parametrize("surgery", [[Drop(), Insert(module="block")], [Prune(what="heads"), Widen()]])
+def test_what_is_edited_can_be_cached_at_every_boundary(surgery):
+    network = with_head(trunk_of("bert"))
+    for edit in surgery:
+        edits.apply(network, 1, edit)
+    assert check_cached(network, HOSTS["bert"].batch()) == len(network.trunk.stages)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -27,6 +27,7 @@ ACTIVATION_PLACES = ("torch.nn.modules.activation", "transformers.activations", 
 NOT_ACTIVATIONS = (nn.MultiheadAttention, nn.Softmax, nn.PReLU)
 TOKEN_POOLINGS = ("mean", "first", "last")
 MOST_GROUPS = 32
+SAME_NORM = {"layer": "LayerNorm", "rms": "RMSNorm"}
 
 
 class MlpHead(LinearHead):
@@ -117,7 +118,7 @@ def _activations(network: Network, index: int, edit: Replace) -> Iterator[str]:
 def _norms(network: Network, index: int, edit: Replace) -> Iterator[str]:
     for path, part in _parts(network, index):
         is_map = type(part) is nn.BatchNorm2d
-        if type(part) is {"layer": nn.LayerNorm, "rms": nn.RMSNorm}.get(edit.norm):
+        if SAME_NORM.get(edit.norm, "-") in type(part).__name__:  # transformers has RMS norms of its own
             continue
         is_token = is_norm(part) and getattr(part, "weight", None) is not None and "2d" not in type(part).__name__ and not is_map
         if (edit.norm == "group" and is_map) or (edit.norm != "group" and is_token and part.get_parameter("weight").ndim == 1):

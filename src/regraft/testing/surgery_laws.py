@@ -1,11 +1,14 @@
-"""Laws of an edit: fresh, it is the identity (law 2); merged it equals unmerged, and taken off it leaves no trace (law 5)."""
+"""Laws of an edit: fresh, it is the identity (law 2); merged it equals unmerged, and taken off it leaves no trace (law 5).
+
+An edit of the structure that is lossy by nature says so (``keeps_function``); law 2 is not asked of it.
+"""
 
 from __future__ import annotations
 
 import torch
 
 from regraft.errors import TrunkError
-from regraft.surgery.edits import EditRecord, apply, merge, undo
+from regraft.surgery.edits import EditRecord, apply, is_structural, merge, undo
 from regraft.surgery.specs import Edit
 from regraft.testing.law import law
 from regraft.testing.model_laws import logits_of
@@ -18,9 +21,9 @@ SHAKE = 0.1
 
 
 def stage_for(network: Network, edit: Edit) -> int | None:
-    """The last stage of ``network`` that takes ``edit``; ``None`` where each of them refuses, and is then as it was."""
+    """The last row of ``network`` that takes ``edit``, the head first; ``None`` where each of them refuses, and is then as it was."""
     before = tensors.digests(network)
-    for index in reversed(range(len(network.trunk.stages))):
+    for index in reversed(range(len(network.stage_names))):
         try:
             record = apply(network, index, edit)
         except TrunkError:
@@ -31,12 +34,18 @@ def stage_for(network: Network, edit: Edit) -> int | None:
     return None
 
 
+def keeps_function(edit: Edit) -> bool:
+    """Is a fresh ``edit`` the identity?"""
+    return bool(getattr(edit, "keeps_function", True))
+
+
 def check_identity(network: Network, index: int, edit: Edit, inputs: Inputs) -> None:
     """Law 2: a fresh ``edit`` in stage ``index`` changes no logit by more than 1e-5, and its parameters are the stage's own."""
     before = logits_of(network, inputs)
     record = _applied(network, index, edit)
     check_cover(network.trunk)
-    own = {name for name, _ in network.stage_parameters(index)}
+    rows = range(len(network.stage_names)) if is_structural(edit) else [index]  # a new stage is a row of its own
+    own = {name for row in rows for name, _ in network.stage_parameters(row)}
     law(set(record.parameters) <= own, f"{edit.label}: parameters that it brought are not those of {record.stage}")
     _near(before, logits_of(network, inputs), f"a fresh {edit.label} in {record.stage} is not the identity")
     undo(network, record)
