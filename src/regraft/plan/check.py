@@ -11,7 +11,7 @@ from regraft.plan.cell import Cell
 from regraft.plan.columns import HEAD, row_names
 from regraft.plan.phase import Phase
 from regraft.plan.plan import Plan
-from regraft.surgery.specs import Lora
+from regraft.surgery.specs import Lora, Statistics
 from regraft.trunk.outline import Outline, StageOutline
 from regraft.trunk.select import select_modules
 
@@ -131,17 +131,32 @@ def batch_norm_has_a_batch(plan: Plan, outline: Outline) -> Iterator[str]:
 
 def edits_have_a_place(plan: Plan, outline: Outline) -> Iterator[str]:
     for phase in plan.phases:
-        if phase.cells[-1].edit is not None:
-            raise PlanError(
-                f"{phase.cells[-1].edit.label} in the head", "edits stand in the trunk; the head trains as it is", "leave it out"
-            )
+        _head_is_whole(phase)
         for stage, cell in zip(outline.stages, phase.cells[:-1], strict=True):
+            if isinstance(cell.edit, Statistics):
+                raise PlanError(
+                    f"{cell.edit.label} in {stage.name}", "it is a head, and stands in the head's cell alone", "--strategy statistics"
+                )
+            if getattr(cell.edit, "is_structural", False):
+                raise PlanError(f"{cell.edit.label} in {stage.name}", "it changes the structure that the grid is drawn over, so it comes before the plan",  # type: ignore[union-attr]
+                                f"--model '{outline.reference}+{cell.edit.kind}(...)', or regraft edit NAME")  # type: ignore[union-attr] # fmt: skip
             if cell.edit is not None and not stage.linears:
                 raise PlanError(f"{cell.edit.label} in {stage.name}", f"{stage.name} has no linear layers", "choose other stages for it")
             if isinstance(cell.edit, Lora):
                 yield from _lora_fits(cell.edit, stage)
             if cell.trainable and cell.only != "all":
                 _kind_is_there(cell, stage, phase)
+
+
+def _head_is_whole(phase: Phase) -> None:
+    """What may stand in the head's cell is a head made of statistics, in a phase that is solved."""
+    edit = phase.cells[-1].edit
+    if edit is None:
+        return
+    if not isinstance(edit, Statistics):
+        raise PlanError(f"{edit.label} in the head", "edits stand in the trunk; the head trains as it is", "leave it out")
+    if phase.solver != "closed_form":
+        raise PlanError(f"{edit.label} in phase {phase.name!r}", "a head made of statistics is solved, not stepped", "solver: closed_form")
 
 
 def _lora_fits(edit: Lora, stage: StageOutline) -> Iterator[str]:

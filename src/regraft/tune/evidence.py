@@ -68,7 +68,7 @@ def head_logits(head: StatisticsHead, features: NDArray[np.float32]) -> NDArray[
     """(n, k) from pooled features (n, width)."""
     device = head.linear.weight.device
     with torch.inference_mode():
-        parts = [head.linear(head.lift(torch.from_numpy(np.ascontiguousarray(features[start : start + CHUNK])).to(device))).cpu().numpy()
+        parts = [head.linear(head.lift(torch.from_numpy(np.array(features[start : start + CHUNK])).to(device))).cpu().numpy()
                  for start in range(0, len(features), CHUNK)]  # fmt: skip
     return np.concatenate([np.empty((0, head.linear.out_features), np.float32), *parts])
 

@@ -20,13 +20,15 @@ from numpy.typing import NDArray
 from regraft import lineage
 from regraft.cache import Cache
 from regraft.data.encode import Encoded, concat
+from regraft.evaluate import stored
 from regraft.plan.plan import Plan
 from regraft.plan.settings import Settings
 from regraft.report import pages
+from regraft.surgery.statistics import StatisticsHead
 from regraft.train.fit import fit
 from regraft.train.history import History, Observer
 from regraft.trunk.network import Network
-from regraft.tune import document, evidence, record, teacher
+from regraft.tune import document, evidence, keeping, record, teacher
 from regraft.tune.generation import Generation
 from regraft.tune.job import Job
 
@@ -36,7 +38,11 @@ ROOM_FOR_CROPS = 1.15
 
 @dataclass(eq=False, kw_only=True)
 class Execution:
-    """One run of one plan. ``command``: how to repeat it, for the report."""
+    """One run of one plan. ``command``: how to repeat it, for the report. ``parent``: digest of the generation that it goes on from.
+
+    Who goes on from a parent (``grow``) says in a subclass how the network is ``trained`` and ``answered``, what is ``kept``, and by which
+    gate it is ``judged`` before anything is stored.
+    """
 
     job: Job
     plan: Plan
@@ -45,6 +51,7 @@ class Execution:
     observer: Observer | None = None
     resume: bool = False
     command: str = ""
+    parent: str | None = None
 
     def go(self) -> Generation:
         if self.resume and (finished := self._finished()):
@@ -52,27 +59,37 @@ class Execution:
         began = time.perf_counter()
         self.folder = self.store.run_folder(self.name)
         self.cache = Cache(self.store.cache_folder, CACHE_BYTES) if self.plan.settings.cache else None
-        base = record.base(self.store, self.job.trunk)
-        margin = margin_of(self.plan.settings)
-        train = self.job.encoded("train", margin=margin)
-        network, history = self._fit("fit", self.plan, ("train",), train, self.job.optional("valid"))
-        measured = {"valid": self._measure(network, "valid")} if "valid" in self.job.dataset.splits else {}
-        if self.plan.settings.refit and "valid" in self.job.dataset.splits:
-            both = concat(train, self.job.encoded("valid", margin=margin))
-            del network  # of the two, one at a time is enough in memory
-            network, again = self._fit("refit", shortened(self.plan, history), ("train", "valid"), both, None)
-            history.edits, history.drift = again.edits, again.drift
-            history.train_s += again.train_s
+        base = self.base()
+        network, history, measured = self.trained()
         if "test" in self.job.dataset.splits:
-            measured["test"] = self._measure(network, "test")
-        facts = self._facts(network, history, measured, time.perf_counter() - began)
-        record.base(
-            self.store, self.job.trunk
-        )  # free where it still is; a gc during a long run may have taken what nothing referred to yet
-        made = record.write(self.store, self.job, self.plan, network, name=self.name, facts=facts, assets=self._assets(measured), base=base)
+            measured["test"] = self.answered(network, "test")
+        judged = self.judged(network, measured)
+        facts = {**self._facts(network, history, measured, time.perf_counter() - began), **judged, "base": base}
+        self.base()  # free where it still is; a gc during a long run may have taken what nothing referred to yet
+        kept = self.kept(network)
+        made = record.write(self.store, self.job, self.plan, network, name=self.name, facts={**facts, "kept": [row for row, _ in kept]},
+                            assets={**self.assets(measured), **{row["asset"]: data for row, data in kept}}, parent=self.parent)  # fmt: skip
         for part in ("fit", "refit"):  # the generation stands: its checkpoints have nothing left to resume
             shutil.rmtree(self.folder / part, ignore_errors=True)
         return self._reported(made, history, measured)
+
+    def base(self) -> str | None:
+        """The digest of the pretrained trunk, which is put into the store where it is not there yet."""
+        return record.base(self.store, self.job.trunk)
+
+    def trained(self) -> tuple[Network, History, dict[str, Measured]]:
+        """The network as the plan leaves it, the history of that, and the answers on valid of the network that never saw it."""
+        margin = margin_of(self.plan.settings)
+        train = self.job.encoded("train", margin=margin)
+        network, history = self.fitted("fit", self.plan, ("train",), train, self.job.optional("valid"))
+        measured = {"valid": self.answered(network, "valid")} if "valid" in self.job.dataset.splits else {}
+        if self.plan.settings.refit and "valid" in self.job.dataset.splits:
+            both = concat(train, self.job.encoded("valid", margin=margin))
+            del network  # of the two, one at a time is enough in memory
+            network, again = self.fitted("refit", shortened(self.plan, history), ("train", "valid"), both, None)
+            history.edits, history.drift = again.edits, again.drift
+            history.train_s += again.train_s
+        return network, history, measured
 
     def _finished(self) -> Generation | None:
         """The generation that this very run has made already, if it ended before it was asked to go on."""
@@ -87,9 +104,7 @@ class Execution:
         page = pages.path_of(self.store.run_folder(self.name), held.digest)
         return Generation(self.store, held, document.tune_document(manifest, self.plan, self.job, report=str(page))) if same else None
 
-    def _fit(
-        self, part: str, plan: Plan, splits: tuple[str, ...], train: Encoded, valid: Encoded | None
-    ) -> tuple[Network, History]:
+    def fitted(self, part: str, plan: Plan, splits: tuple[str, ...], train: Encoded, valid: Encoded | None) -> tuple[Network, History]:
         """``train``: the rows of ``splits``, one after the other."""
         settings = plan.settings
         network = self.job.network(dropout=settings.dropout, seed=settings.seed, fresh=any(phase.fresh for phase in plan.phases))
@@ -99,16 +114,22 @@ class Execution:
                       cache=self.cache, observer=self.observer, resume=self.resume)  # fmt: skip
         return network, history
 
-    def _measure(self, network: Network, split: str) -> Measured:
+    def answered(self, network: Network, split: str) -> Measured:
         encoded = self.job.encoded(split)
-        scores = evidence.logits(network, encoded, lambda done, total: self.job.work(f"measuring on {split}", done, total))
+        say = lambda done, total: self.job.work(f"measuring on {split}", done, total)  # noqa: E731
+        if isinstance(network.head, StatisticsHead):
+            scores = evidence.logits_of_features(network, encoded, self.cache)
+        else:
+            scores = evidence.logits(network, encoded, say, task=self.job.task)
+        if split == "valid":
+            self.job.settle(scores, encoded.targets)
         return Measured(split, scores, encoded, evidence.document(self.job.task, scores, encoded, self.job.dataset.classes))
 
     def _facts(self, network: Network, history: History, measured: dict[str, Measured], seconds: float) -> dict[str, Any]:
         moved = max((phase.trainable_parameters for phase in history.phases), default=0)
         return {
             "metrics": {split: m.document["metrics"] for split, m in measured.items()},
-            "edits": history.edits,
+            "edits": [*self.job.edits, *history.edits],
             "drift": history.drift,
             "warnings": [*self.plan.warnings, *history.events],
             "cost": {
@@ -123,9 +144,20 @@ class Execution:
             },
         }
 
-    def _assets(self, measured: dict[str, Measured]) -> dict[str, bytes]:
+    def judged(self, network: Network, measured: dict[str, Measured]) -> dict[str, Any]:
+        """Facts of a gate that lets the network pass; raises ``GateRefused`` where it does not."""
+        return {}
+
+    def kept(self, network: Network) -> list[tuple[dict[str, Any], bytes]]:
+        """What the generation keeps of its data: rows of the manifest, each with its content (``tune.kept``)."""
+        if self.job.dataset.form.target != "class":
+            return []  # what is kept is kept by class
+        return keeping.kept(self.job, self.plan.settings, network, name=self.name, cache=self.cache)
+
+    def assets(self, measured: dict[str, Measured]) -> dict[str, bytes]:
         learned = [d for split in ("train", "valid") if split in self.job.dataset.splits for d in self.job.encoded(split).digests]
-        answers = record.answers(measured["test"].scores, measured["test"].encoded.digests) if "test" in measured else {}
+        test = measured.get("test")
+        answers = stored.packed(test.scores, test.encoded.digests, test.encoded.targets) if test and self.job.dataset.form.target == "class" else {}
         return {**answers, **record.seen(learned)}
 
     def _reported(self, made: lineage.Generation, history: History, measured: dict[str, Measured]) -> Generation:

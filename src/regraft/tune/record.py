@@ -8,9 +8,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from regraft import lineage
 from regraft.lineage import TensorData
 from regraft.plan.plan import Plan
@@ -29,9 +26,9 @@ def base(store: lineage.Store, trunk: Trunk) -> str:
 
 
 def write(
-    store: lineage.Store, job: Job, plan: Plan, network: Network, *, name: str, facts: Mapping[str, Any], assets: Mapping[str, bytes], base: str | None,
+    store: lineage.Store, job: Job, plan: Plan, network: Network, *, name: str, facts: Mapping[str, Any], assets: Mapping[str, bytes], parent: str | None = None,
 ) -> lineage.Generation:  # fmt: skip
-    """Add the generation. ``facts``: what the run found: metrics, cost, edits, warnings."""
+    """Add the generation. ``facts``: what the run found: metrics, cost, edits, warnings, and the base; ``parent``: what it grew from."""
     trunk = network.trunk
     manifest = {
         "schema": 1,
@@ -42,16 +39,16 @@ def write(
         "plan": {key: value for key, value in plan.json().items() if key != "data"},
         "data": plan.data,
         "classes": list(job.dataset.classes),
+        "facts": dict(job.task.facts),
         "source": trunk.source,
         "family": trunk.family,
         "input": trunk.input.json(),
         "width": trunk.width,
         "pooling": trunk.pooling,
         "environment": environment(),
-        "base": base,
         **facts,
     }
-    return store.add(manifest, packed(tensors.state(network)), assets={**trunk.assets, **assets}, name=name)
+    return store.add(manifest, packed(tensors.state(network)), assets={**trunk.assets, **assets}, name=name, parent=parent)
 
 
 def packed(state: Mapping[str, Any]) -> dict[str, TensorData]:
@@ -66,13 +63,6 @@ def environment() -> dict[str, Any]:
         "regraft": version("regraft"),
         **{name: version(name) for name in PACKAGES},
     }
-
-
-def answers(scores: NDArray[np.float32], digests: list[str]) -> dict[str, bytes]:
-    """Every test answer, so that a later generation can be compared with this one example by example: logits (n, k) in half
-    precision, and the first 8 bytes of each example's digest."""
-    keys = np.frombuffer(b"".join(bytes.fromhex(d[:16]) for d in digests), dtype=">u8")
-    return {"answers.logits": scores.astype("<f2").tobytes(), "answers.examples": keys.tobytes()}
 
 
 def seen(digests: list[str]) -> dict[str, bytes]:
