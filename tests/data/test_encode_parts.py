@@ -20,13 +20,20 @@ def tokenizer(tmp_path_factory):
     from transformers import BertTokenizerFast
 
     path = tmp_path_factory.mktemp("words") / "vocab.txt"
-    path.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "jo", "##han", "lives", "here", "it", "rains"]), encoding="utf-8")
+    path.write_text(
+        "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "jo", "##han", "lives", "here", "it", "rains"]), encoding="utf-8"
+    )
     return BertTokenizerFast(str(path))
 
 
 def tagged(sentences: list[list[str]], tags: list[list[int]]) -> Split:
     count = len(sentences)
-    columns = [pa.array([PART.join(words) for words in sentences]), pa.array(tags, arrays.TAGS), pa.array([f"{i:064x}" for i in range(count)]), pa.array([""] * count)]
+    columns = [
+        pa.array([PART.join(words) for words in sentences]),
+        pa.array(tags, arrays.TAGS),
+        pa.array([f"{i:064x}" for i in range(count)]),
+        pa.array([""] * count),
+    ]
     return Split("train", pa.Table.from_arrays(columns, schema=schema_of(arrays.TAGS)), "words")
 
 

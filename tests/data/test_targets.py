@@ -40,7 +40,10 @@ def test_many_numbers_are_predicted_as_numbers_and_that_is_said(tmp_path):
     path = write(tmp_path / "a.csv", {"text": TEXTS, "score": numbers()})
     found = load(path)
     assert (found.task, found.classes) == ("text-regression", ("value",))
-    assert "Column 'score' holds numbers of many values, so they are predicted as numbers; --task text-classification takes them for classes." in found.said
+    assert (
+        "Column 'score' holds numbers of many values, so they are predicted as numbers; --task text-classification takes them for classes."
+        in found.said
+    )
     train = found.splits["train"].targets
     assert train.dtype == np.float32 and found.facts["mean"] == pytest.approx(train.mean(), abs=0.3)
     assert len(load(path, task="text-classification", valid_fraction=0, test_fraction=0).classes) == 60
@@ -56,7 +59,10 @@ def test_few_whole_numbers_are_classes_unless_a_task_says_otherwise(tmp_path):
 
 def test_targets_that_are_texts_are_an_error_with_advice(tmp_path):
     path = write(tmp_path / "a.csv", {"text": TEXTS, "label": ["good", "bad"] * 30})
-    with pytest.raises(DataError, match=r"found: targets that are texts: 'good', 'bad'\ntry:   name a column of numbers with --target; for texts as targets: --task text-classification"):
+    with pytest.raises(
+        DataError,
+        match=r"found: targets that are texts: 'good', 'bad'\ntry:   name a column of numbers with --target; for texts as targets: --task text-classification",
+    ):
         load(path, task="text-regression")
     with pytest.raises(DataError, match="levels that are no numbers: 'bad', 'good'"):
         load(path, task="text-ordinal")
@@ -82,7 +88,9 @@ def test_targets_that_are_all_the_same_are_an_error(tmp_path):
 
 @pytest.mark.parametrize(("mark", "several"), [("|", "joy|love"), (";", "joy; love"), (",", "joy, love")])
 def test_several_labels_in_a_cell_are_a_set(tmp_path, mark, several):
-    found = load(write(tmp_path / "a.csv", {"text": TEXTS, "labels": [several, "joy", "love", "fear"] * 15}), valid_fraction=0, test_fraction=0)
+    found = load(
+        write(tmp_path / "a.csv", {"text": TEXTS, "labels": [several, "joy", "love", "fear"] * 15}), valid_fraction=0, test_fraction=0
+    )
     assert (found.task, found.classes, found.facts) == ("text-multilabel", ("fear", "joy", "love"), {"separator": mark})
     assert found.splits["train"].targets[:2].tolist() == [[0, 1, 1], [0, 1, 0]]
     assert found.counts("train") == {"fear": 15, "joy": 30, "love": 30}
@@ -138,7 +146,9 @@ def test_conll_is_known_by_its_content(tmp_path):
 
 
 def test_conll_under_other_names_with_spaces_comments_and_document_marks(tmp_path):
-    (tmp_path / "train.txt").write_text("-DOCSTART- O\n\n# a comment\n" + "\n\n".join(f"Ann{i} x B-per\nran y O" for i in range(30)) + "\n", encoding="utf-8")
+    (tmp_path / "train.txt").write_text(
+        "-DOCSTART- O\n\n# a comment\n" + "\n\n".join(f"Ann{i} x B-per\nran y O" for i in range(30)) + "\n", encoding="utf-8"
+    )
     found = load(tmp_path, valid_fraction=0, test_fraction=0)
     assert found.task == "token-classification" and len(found.splits["train"]) == 30
     assert found.splits["train"].inputs[0].split(PART) == ["Ann0", "ran"]

@@ -55,7 +55,9 @@ def test_mean_average_precision_of_a_resample_is_that_of_the_rows_drawn():
     drawn = RNG.integers(120, size=(1, 120))
     found = multilabel.statistics(SURE, SETS, np.full(4, 0.5))["mean_average_precision"](drawn)[0]
     occurring = SETS[drawn[0]].any(axis=0)
-    assert found == pytest.approx(sk.average_precision_score(SETS[drawn[0]][:, occurring], SURE[drawn[0]][:, occurring], average="macro"), abs=1e-3)
+    assert found == pytest.approx(
+        sk.average_precision_score(SETS[drawn[0]][:, occurring], SURE[drawn[0]][:, occurring], average="macro"), abs=1e-3
+    )
 
 
 def test_thresholds_are_the_best_there_are():
@@ -63,7 +65,9 @@ def test_thresholds_are_the_best_there_are():
     for label in range(3):
         best = sk.f1_score(SETS[:, label], SURE[:, label] >= found[label])
         assert best >= max(sk.f1_score(SETS[:, label], SURE[:, label] >= t, zero_division=0) for t in np.linspace(0.01, 0.99, 99)) - 1e-9
-    assert SETS[:, 3].sum() < multilabel.FEW_POSITIVES and found[3] not in found[:3], "a rare label takes the threshold of all labels together"
+    assert SETS[:, 3].sum() < multilabel.FEW_POSITIVES and found[3] not in found[:3], (
+        "a rare label takes the threshold of all labels together"
+    )
 
 
 def test_entities_are_right_in_type_and_both_ends_or_wrong():

@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from regraft import tasks
-from regraft.spec import PART
-from regraft.tasks.inputs import given
 from regraft.errors import RequestError
-from regraft.spec import FORMS
+from regraft.spec import FORMS, PART
+from regraft.tasks.inputs import given
 
 
 def test_a_number_is_learnt_in_units_of_the_spread_and_answered_in_its_own():
@@ -45,7 +44,11 @@ def test_thresholds_decide_which_labels_are_given():
     targets = np.array([[1, 1], [0, 1], [1, 0]] * 4, np.float32)
     facts = task.settle(scores, targets)
     bound = task.bound(facts)
-    assert [row["labels"] for row in bound.predictions(bound.answers(scores[:3]), ("a", "b"), ["x", "y", "z"])] == [["a", "b"], ["b"], ["a"]]
+    assert [row["labels"] for row in bound.predictions(bound.answers(scores[:3]), ("a", "b"), ["x", "y", "z"])] == [
+        ["a", "b"],
+        ["b"],
+        ["a"],
+    ]
     assert task.predictions(task.answers(scores[1:2]), ("a", "b"), ["y"])[0]["labels"] == []
     assert bound.quality(bound.answers(scores), targets).tolist() == [1.0] * 12
     assert bound.mistakes(bound.answers(scores), targets, ("a", "b"), 5) == []

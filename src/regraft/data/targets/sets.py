@@ -17,8 +17,8 @@ from regraft.errors import DataError
 
 MARKS = ("|", ";", ",")
 JSON = "json"
-SHARED = 0.9
-"""Parts of a cell count as labels of their own where at least so many of them stand in other cells too."""
+SHARED = {"|": 0.5, ";": 0.9, ",": 0.9}
+"""Parts of a cell count as labels of their own where at least so many of them stand in other cells too; names with bars in them are rare."""
 
 
 def labels_of(cell: str, separator: str) -> list[str]:
@@ -50,7 +50,7 @@ def is_set(cells: Sequence[str]) -> bool:
     seen = Counter(part for parts in split.values() for part in set(parts))
     parted = sum(times[cell] * len(parts) for cell, parts in several.items())
     shared = sum(times[cell] * sum(seen[part] > 1 for part in parts) for cell, parts in several.items())
-    return bool(several) and (separator == JSON or shared >= SHARED * parted)
+    return bool(several) and (separator == JSON or shared >= SHARED[separator] * parted)
 
 
 def learn(found: Examples, sides: np.ndarray, reference: str) -> Learnt:
