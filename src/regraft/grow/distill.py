@@ -37,7 +37,7 @@ def distill(
 ) -> Generation:  # fmt: skip
     """Train ``model`` on ``data`` with the answers of ``teacher``: a generation, or several of the same task.
 
-    ``model``: a reference (``bundled:minilm``) or a generation, either with surgery (``bundled:minilm+drop(1, 3, 5)``). ``options``: as for
+    ``model``: a reference (``bundled:minilm``) or a generation, either with surgery (``bundled:minilm+drop(blocks.1, blocks.3, blocks.5)``). ``options``: as for
     ``tune``; ``strategy`` is by default ``full``, ``objective`` ``distill(temperature=2, weight=0.7)``: one that learns from a generation
     and names none learns from the teachers, and several teachers share the weight. Raises as ``tune`` does.
     """

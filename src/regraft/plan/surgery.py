@@ -8,7 +8,7 @@ widen(factor=1.5, at=blocks.3)                  noise=
 deepen(after=blocks.3)
 drop(4, 5) + prune(channels, amount=0.5)        one after the other
 
-bundled:minilm + drop(1, 3, 5)                  a model with its surgery, wherever a model is named
+bundled:minilm + drop(blocks.1, blocks.3, blocks.5)                  a model with its surgery, wherever a model is named
 """
 
 from __future__ import annotations

@@ -33,6 +33,8 @@ SAME_NORM = {"layer": "LayerNorm", "rms": "RMSNorm"}
 class MlpHead(LinearHead):
     """A linear head with a residual layer before it, of zeros at first: ``linear(dropout(x + up(gelu(down(x)))))``."""
 
+    is_linear = False  # no closed form finds it
+
     def __init__(self, width: int, num_classes: int, pooling: str, dropout: float) -> None:
         super().__init__(width, num_classes, pooling, dropout)
         self.residual = Bottleneck(width, width, "tokens")

@@ -48,7 +48,7 @@ def solve(run: Run, train: Encoded, cache: Cache | None) -> None:
     if isinstance(head, StatisticsHead):
         return sum_up(head, run, train, cache)
     layer = getattr(head, "linear", None)
-    if not isinstance(layer, torch.nn.Linear) or run.task.solve is None:
+    if not isinstance(layer, torch.nn.Linear) or run.task.solve is None or not getattr(head, "is_linear", True):
         raise PlanError(f"solve phase {run.present.name!r} in closed form", f"the head of {run.task.name} is a {type(head).__name__}",
                         "a strategy that trains it by gradient, such as full or top(n=0)")  # fmt: skip
     if hasattr(head, "pool"):
