@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from regraft.cache import Cache
-from regraft.data.dataset import Dataset
+from regraft.data.dataset import Dataset, Split
 from regraft.data.load import load
 from regraft.errors import RegraftError, RequestError
 from regraft.grow.memory import Memory
+from regraft.grow.news import joined
 from regraft.grow.parent import GrownJob
 from regraft.train.closed_form import keys_of
 from regraft.tune import keeping
@@ -29,7 +30,7 @@ def features(memory: Memory, job: GrownJob) -> tuple[list[Kept], tuple[str, ...]
     cache = Cache(memory.store.cache_folder, CACHE_BYTES)
     dataset = _original(memory)
     if dataset is not None:
-        table = keeping.summable(job, network, _named(dataset, memory), cache=cache)
+        table = keeping.summable(job, network, _learned(dataset, memory), cache=cache)
         return [table], (
             f"the head is begun from the {len(table):,} training examples of {memory.record.name}, found at {dataset.reference}",
         )
@@ -54,8 +55,9 @@ def _original(memory: Memory) -> Dataset | None:
     return found if found.fingerprint == data["fingerprint"] else None
 
 
-def _named(dataset: Dataset, memory: Memory):
-    """Its training examples that the parent learned, over the parent's classes."""
-    split = dataset.splits["train"]
-    seen = np.isin(keys_of(split.digests), np.fromiter(memory.seen, np.uint64))
-    return split.take(np.flatnonzero(seen))
+def _learned(dataset: Dataset, memory: Memory) -> Split:
+    """Its examples that the parent learned, over the parent's classes; those that it watched are among them where it was fitted again on both."""
+    names = ("train", "valid") if memory.manifest["plan"]["settings"].get("refit") else ("train",)
+    seen = np.fromiter(memory.seen, np.uint64)
+    parts = [dataset.splits[name] for name in names if name in dataset.splits]
+    return joined("train", [(part, np.isin(keys_of(part.digests), seen)) for part in parts])

@@ -82,14 +82,19 @@ class Memory:
 
     @cached_property
     def seen(self) -> frozenset[int]:
-        """Keys of all examples that the generation or an ancestor learned from (train and valid)."""
-        return self._keys(SEEN, ">u8")
+        """Keys of all examples that the generation or an ancestor learned from (train and valid), less what was forgotten since."""
+        found: set[int] = set()
+        for one in self.family:
+            found.update(_keys(self.store, one, SEEN))
+            if "gate" in one.manifest:  # a grown one says it of all its ancestors
+                break
+        return frozenset(found)
 
     @cached_property
     def tested(self) -> frozenset[int]:
         """Keys of all examples that the generation or an ancestor was tested on: none of them may ever be learned."""
         probes = {int(key) for _, table in self.probes for key in table.keys}
-        return self._keys(stored.EXAMPLES, ">u8") | probes
+        return frozenset(key for one in self.family for key in _keys(self.store, one, stored.EXAMPLES)) | probes
 
     @cached_property
     def answers(self) -> Mapping[int, str]:
@@ -98,12 +103,10 @@ class Memory:
         held = stored.Stored.of(assets, self.classes)
         return {int.from_bytes(key, "big"): called for key, (called, _) in held.answers.items()} if held else {}
 
-    def _keys(self, name: str, dtype: str) -> frozenset[int]:
-        found: set[int] = set()
-        for one in self.family:
-            if name in one.manifest["assets"]:
-                found.update(np.frombuffer(asset(self.store, one, name), dtype).tolist())
-        return frozenset(found)
+
+def _keys(store: lineage.Store, generation: lineage.Generation, name: str) -> list[int]:
+    """The keys in an asset of eight bytes each; none where the generation has no such asset."""
+    return np.frombuffer(asset(store, generation, name), ">u8").tolist() if name in generation.manifest["assets"] else []
 
 
 def asset(store: lineage.Store, generation: lineage.Generation, name: str) -> bytes:

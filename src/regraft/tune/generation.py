@@ -80,6 +80,13 @@ class Generation:
             document["against"] = {"name": against.name, "digest": against.digest, **verdict.json()}
         return document
 
+    def grow(self, data: str | Path | None = None, **options: Any) -> Generation:
+        """The next generation, which learns what is new in ``data`` and passes the gate: ``regraft.grow`` says what can be asked."""
+        import regraft  # the surface finds the room that does it; this one may not know it
+
+        child: Generation = regraft.grow(self, data, **options)
+        return child
+
     def _examples(self, data: str, split: str | None) -> tuple[str, Encoded]:
         manifest = self.record.manifest
         task = self.predictor.task
