@@ -89,7 +89,17 @@ def test_kinds_of_data_that_are_not_read_yet_say_so(shared_data):
         load(shared_data / "fsdd")
     with pytest.raises(DataError, match="holds images or other bytes inside the table"):
         load(shared_data / "tiny_imagenet")
-    with pytest.raises(DataError, match="several labels for one example"):
-        load(shared_data / "goemotions")
-    with pytest.raises(DataError, match="several columns hold text"):
-        load(shared_data / "rte")
+
+
+def test_data_of_other_forms_than_one_class_is_known_for_what_it_is(shared_data):
+    emotions = load(shared_data / "goemotions")
+    assert (emotions.task, len(emotions.classes)) == ("text-multilabel", 28)
+    assert emotions.counts("train")["neutral"] == 3916 and emotions.counts("test")["grief"] == 2
+    pairs = load(shared_data / "rte", valid_fraction=0, test_fraction=0)
+    assert (pairs.task, pairs.counts("train")) == ("text-pair-classification", {"entailment": 1249, "not_entailment": 1241})
+    score = load(shared_data / "sick", target="relatedness")
+    assert (score.task, len(score.splits["test"])) == ("text-pair-regression", 4927)
+    names = load(shared_data / "ner_wnut17")
+    assert (names.task, len(names.classes)) == ("token-classification", 13)
+    assert {split: len(rows) for split, rows in names.splits.items()} == {"train": 3394, "valid": 1009, "test": 1287}
+    assert names.counts("train")["B-person"] == 660 and names.counts("valid")["B-person"] == 470
