@@ -51,7 +51,7 @@ def learning(growth: Growth, memory: Memory, hooks: Hooks) -> Growing:
     choice = ways.choose(memory, news, job.outline, asked=growth.way)
     strategy = strategy_of(growth, choice)
     probes = probes_of(memory, job.dataset.classes)
-    splits = assembled(news, memory, probes, replays=choice.way != "statistics")
+    splits = assembled(news, memory, probes, replays=choice.way != "statistics" and growth.request.settings.get("replay") != 0)
     job.dataset = replace(news.dataset, splits=splits, fingerprint=fingerprint(dataset.task, dataset.classes, splits))
     job.spec, job.merging = head_of(strategy), choice.way == "deep"
     shared: dict[str, Any] = {
