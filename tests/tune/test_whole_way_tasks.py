@@ -124,3 +124,31 @@ def test_plan_and_check_name_what_is_predicted(model, tmp_path, task, capsys):
     said = "a number" if task == "text-regression" else "3 tags"
     assert f"{task}: {said};" in plan_text(plan)
     assert f"{task}: 60 examples, {said}" in text(rg.check(data))
+
+
+def pictures(folder: Path, count: int) -> tuple[list[str], list[int]]:
+    """Grey squares of different brightness, saved beside the table that names them."""
+    from PIL import Image
+
+    levels = [20 + 200 * i // count for i in range(count)]
+    noise = np.random.default_rng(0)
+    for i, level in enumerate(levels):
+        Image.fromarray(np.clip(level + noise.normal(0, 8, (8, 8, 3)), 0, 255).astype(np.uint8)).save(folder / f"{i}.png")
+    return [f"{i}.png" for i in range(count)], levels
+
+
+def test_images_as_numbers_sets_and_levels_mixed_with_each_other(tmp_path):
+    paths, levels = pictures(tmp_path, 64)
+    data = write(tmp_path / "a.csv", {
+        "path": paths, "brightness": [f"{level / 7:.3f}" for level in levels], "stars": [str(level // 64) for level in levels],
+        "labels": ["|".join([*(["bright"] if level > 110 else []), *(["grey"] if 60 < level < 180 else ["flat"])]) for level in levels],
+    })  # fmt: skip
+    mixed = {"strategy": "full", "epochs": 1.0, "augment": {"mixup": 0.4, "flip": True}}
+    for target, task in (("brightness", "image-regression"), ("labels", "image-multilabel"), ("stars", "image-ordinal")):
+        asked = {"task": task} if task == "image-ordinal" else {}
+        found = made(data, "module:regraft.testing.toy.ToyTrunk", tmp_path, target=target, name=target, **asked, **mixed)
+        assert found.document["task"] == task
+        assert found.metrics["test"][found.predictor.task.headline]["n"] > 3
+        (answer,) = found.predict([str(tmp_path / "3.png")])
+        assert answer["input"].endswith("3.png")
+        assert "data:image/jpeg" in page_of(found)

@@ -36,9 +36,9 @@ def statistics(
     order = np.argsort(-p, axis=0, kind="stable")
     ranked = np.take_along_axis(y, order, axis=0)
     return {
+        "mean_average_precision": lambda rows: _mean_average_precision(order, ranked, rows),
         "macro_f1": lambda rows: _macro(_summed(counts, rows), p.shape[1]),
         "micro_f1": lambda rows: _micro(_summed(counts, rows), p.shape[1]),
-        "mean_average_precision": lambda rows: _mean_average_precision(order, ranked, rows),
         "exact_match": mean((given == y).all(axis=1).astype(np.float64)),
         "log_loss": mean(-np.where(y, np.log(bounded), np.log1p(-bounded)).mean(axis=1)),
     }

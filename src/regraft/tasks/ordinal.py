@@ -73,7 +73,7 @@ def ordinal(name: str, facts: Mapping[str, Any] | None = None) -> Task:
 
     def statistics(answers: Floats, targets: NDArray[np.integer], classes: Sequence[str]) -> dict[str, Any]:
         ranked = distances.statistics(expected(answers), values[targets])
-        return {**ranked, **metrics.statistics(metrics.Answers.of(answers, targets, classes))}
+        return {"spearman": ranked["spearman"], **ranked, **metrics.statistics(metrics.Answers.of(answers, targets, classes))}
 
     def document(answers: Floats, targets: NDArray[np.integer], classes: Sequence[str]) -> dict[str, Any]:
         found = measured(statistics(answers, targets, classes), len(targets))

@@ -7,6 +7,7 @@ count as O. Of all ways to tag a sentence the likeliest one that keeps to the sc
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -116,51 +117,57 @@ def best_path(probabilities: NDArray[np.floating], steps: tuple[NDArray[np.float
     return np.array(path[::-1], np.intp)
 
 
-def token_classification(facts: Mapping[str, Any] | None = None) -> Task:
-    """The task for tags written in ``facts["scheme"]``. A loss is divided by the ``mean_words`` of a sentence, so that every word counts the same."""
-    scheme = cast(Scheme, (facts or {}).get("scheme", "BIO"))
-    mean_words = float((facts or {}).get("mean_words", 1.0))
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Probabilities of tags written in ``scheme``, read as tags and as entities."""
 
-    def tags(answers: Ragged, classes: Sequence[str]) -> list[list[str]]:
-        steps = allowed(classes, scheme)
+    scheme: Scheme
+
+    def tags(self, answers: Ragged, classes: Sequence[str]) -> list[list[str]]:
+        """The likeliest tags of each sentence that keep to the scheme."""
+        steps = allowed(classes, self.scheme)
         return [[classes[tag] for tag in best_path(row, steps)] for row in answers]
 
-    def found(answers: Ragged, targets: Ragged, classes: Sequence[str]) -> tuple[list[list[str]], list[list[str]]]:
+    def found(self, answers: Ragged, targets: Ragged, classes: Sequence[str]) -> tuple[list[list[str]], list[list[str]]]:
         """The tags given and the true ones, of equal length: a word without an answer is O."""
         true = [[classes[tag] for tag in row] for row in targets]
-        called = [[*row, *[OUTSIDE] * (len(t) - len(row))] for row, t in zip(tags(answers, classes), true, strict=True)]
+        called = [[*row, *[OUTSIDE] * (len(t) - len(row))] for row, t in zip(self.tags(answers, classes), true, strict=True)]
         return called, true
 
-    def marked(sentences: list[list[str]]) -> list[list[Span]]:
-        return [plain_spans(row) if scheme == "plain" else spans(row) for row in sentences]
+    def marked(self, sentences: list[list[str]]) -> list[list[Span]]:
+        return [plain_spans(row) if self.scheme == "plain" else spans(row) for row in sentences]
 
-    def statistics(answers: Ragged, targets: Ragged, classes: Sequence[str]) -> dict[str, Statistic]:
-        called, true = found(answers, targets, classes)
-        return {**entities.statistics(marked(called), marked(true)), **word_accuracy(called, true)}
+    def statistics(self, answers: Ragged, targets: Ragged, classes: Sequence[str]) -> dict[str, Statistic]:
+        called, true = self.found(answers, targets, classes)
+        return {**entities.statistics(self.marked(called), self.marked(true)), **word_accuracy(called, true)}
 
-    def document(answers: Ragged, targets: Ragged, classes: Sequence[str]) -> dict[str, Any]:
-        called, true = found(answers, targets, classes)
-        return entities.document(marked(called), marked(true), word_accuracy(called, true))
+    def document(self, answers: Ragged, targets: Ragged, classes: Sequence[str]) -> dict[str, Any]:
+        called, true = self.found(answers, targets, classes)
+        return entities.document(self.marked(called), self.marked(true), word_accuracy(called, true))
 
-    def predictions(answers: Ragged, classes: Sequence[str], inputs: Sequence[Any]) -> list[dict[str, Any]]:
-        return [
-            _prediction(words_of(given), row, answer, classes, marked)
-            for given, row, answer in zip(inputs, tags(answers, classes), answers, strict=True)
-        ]
+    def predictions(self, answers: Ragged, classes: Sequence[str], inputs: Sequence[Any]) -> list[dict[str, Any]]:
+        rows = zip(inputs, self.tags(answers, classes), answers, strict=True)
+        return [_prediction(words_of(given), tags, answer, classes, self.marked) for given, tags, answer in rows]
 
-    def mistakes(answers: Ragged, targets: Ragged, classes: Sequence[str], most: int) -> list[Mistake]:
+    def mistakes(self, answers: Ragged, targets: Ragged, classes: Sequence[str], most: int) -> list[Mistake]:
         """The sentences with the most wrong tags."""
-        called, true = found(answers, targets, classes)
+        called, true = self.found(answers, targets, classes)
         wrong = np.array([sum(a != b for a, b in zip(c, t, strict=True)) for c, t in zip(called, true, strict=True)])
         worst = [row for row in np.argsort(-wrong, kind="stable")[:most].tolist() if wrong[row]]
-        both = marked(called), marked(true)
-        return [Mistake(row, _listed(both[1][row]), _listed(both[0][row]), None) for row in worst]
+        ours, theirs = self.marked(called), self.marked(true)
+        return [Mistake(row, _listed(theirs[row]), _listed(ours[row]), None) for row in worst]
 
-    def quality(answers: Ragged, targets: Ragged) -> NDArray[np.float64]:
-        """The share of words with the right tag, each looked at by itself."""
-        right = [float(np.sum(a.argmax(axis=1) == t[: len(a)])) if len(a) else 0.0 for a, t in zip(answers, targets, strict=True)]
-        return np.array(right) / np.maximum([len(t) for t in targets], 1)
 
+def quality(answers: Ragged, targets: Ragged) -> NDArray[np.float64]:
+    """The share of words with the right tag, each looked at by itself."""
+    right = [float(np.sum(a.argmax(axis=1) == t[: len(a)])) if len(a) else 0.0 for a, t in zip(answers, targets, strict=True)]
+    return np.array(right) / np.maximum([len(t) for t in targets], 1)
+
+
+def token_classification(facts: Mapping[str, Any] | None = None) -> Task:
+    """The task for tags written in ``facts["scheme"]``. A loss is divided by the ``mean_words`` of a sentence, so that every word counts the same."""
+    known = dict(facts or {})
+    reading, mean_words = Reading(cast(Scheme, known.get("scheme", "BIO"))), float(known.get("mean_words", 1.0))
     return Task(
         name=NAME,
         form=FORMS[NAME],
@@ -168,16 +175,16 @@ def token_classification(facts: Mapping[str, Any] | None = None) -> Task:
         head=head,
         losses=lambda logits, targets, label_smoothing=0.0: losses(logits, targets, label_smoothing) / mean_words,
         answers=probabilities,
-        statistics=statistics,
-        document=document,
-        predictions=predictions,
-        mistakes=mistakes,
+        statistics=reading.statistics,
+        document=reading.document,
+        predictions=reading.predictions,
+        mistakes=reading.mistakes,
         quality=quality,
         collect=collect,
         solve=solve,
         augmentations=frozenset(),
         bind=token_classification,
-        facts=dict(facts or {}),
+        facts=known,
     )
 
 
