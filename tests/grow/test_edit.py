@@ -126,6 +126,13 @@ def test_a_student_may_start_from_a_generation_and_have_several_teachers(place):
     assert np.array_equal(answers(made), answers(rg.open("two", store=place / "store")))
 
 
+def test_features_of_chosen_stages_are_learned_too(place):
+    made = rg.distill("parent", place / "tickets.csv", model="parent+drop(blocks.0)", store=place / "store", name="featured",
+                      objective="distill+feature_distill(pairs=[blocks.0:blocks.1])", **QUICK)  # fmt: skip
+    objective = made.record.manifest["plan"]["objective"]
+    assert objective.count("teacher=") == 2 and "feature_distill" in objective
+
+
 def test_a_teacher_of_the_model_itself_is_not_looked_for(place):
     with pytest.raises(RequestError, match="no teacher is named"):
         rg.distill(" , ", place / "tickets.csv", model="parent", store=place / "store")
