@@ -32,7 +32,6 @@ def load(
     task: TaskLike | None = None,
     input: str | None = None,
     target: str | None = None,
-    known: Sequence[str] = (),
     valid_fraction: float = 0.1,
     test_fraction: float = 0.2,
     allow_rejected: bool = False,
@@ -41,15 +40,31 @@ def load(
     """The data set at ``reference`` (see :mod:`regraft.data.sources` for what is understood).
 
     ``task``: a name in ``spec.FORMS``, or the name and form of another task; inferred if not given. ``input``, ``target``: columns of a table; ``input``
-    names two for a pair of texts (``first,second``), and may name the folder that relative image paths start from, as ``folder`` or ``column@folder``. ``known``: classes that a model has already; they come first,
-    and a single new one is enough. ``valid_fraction``, ``test_fraction``: shares of the examples for
+    names two for a pair of texts (``first,second``), and may name the folder that relative image paths start from, as ``folder`` or ``column@folder``. ``valid_fraction``, ``test_fraction``: shares of the examples for
     splits that the data does not bring, 0 for none. ``allow_rejected``: accept that more than 1% of the rows cannot be used, and that valid or test
     hold labels that train does not have. Raises :class:`DataError`.
     """
+    return load_more(reference, (), columns=(input, target), task=task, valid_fraction=valid_fraction, test_fraction=test_fraction,
+                     allow_rejected=allow_rejected, progress=progress)  # fmt: skip
+
+
+def load_more(
+    reference: str | Path,
+    known: Sequence[str],
+    *,
+    columns: tuple[str | None, str | None] = (None, None),
+    task: TaskLike | None = None,
+    valid_fraction: float = 0.1,
+    test_fraction: float = 0.2,
+    allow_rejected: bool = False,
+    progress: Progress | None = None,
+) -> Dataset:
+    """The data set at ``reference`` for a model that has classes already: the ``known`` ones come first, and a single new one is enough.
+    ``columns``: input and target; the rest as for :func:`load`."""
     split.check_fractions(valid_fraction, test_fraction)
     source = sources.resolve(reference)
     name, form = _asked(task)
-    rows = of_source(source, form=form, input=input, target=target)
+    rows = of_source(source, form=form, input=columns[0], target=columns[1])
     name = name or _task_of(rows.form)
     reader = READERS[rows.form.target]
     fractions = {split.VALID: valid_fraction, split.TEST: test_fraction}
@@ -58,7 +73,8 @@ def load(
     found = collect(rows.raws(), rows.form.kind, near=near, may_be_blank=reader.may_be_blank, progress=progress, total=total)
     _check_rejected(str(reference), found, [], allow_rejected)
     sides = class_map.sides(found)
-    learnt = Learnt(class_map.grown(found, sides, known, str(reference))) if known else reader.learn(found, sides, str(reference))
+    grows = known and rows.form.target == "class"
+    learnt = Learnt(class_map.grown(found, sides, known, str(reference))) if grows else reader.learn(found, sides, str(reference))
     read = reader.read(found, sides, learnt, str(reference), allow_rejected)
     _check_rejected(str(reference), found, read.rejected, allow_rejected)
     carved = _carve(found, read, sides, learnt.classes, fractions)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from regraft.data.dataset import Dataset, Split, fingerprint
-from regraft.data.load import load
+from regraft.data.load import load_more
 from regraft.errors import RequestError
 from regraft.grow import earlier, ways
 from regraft.grow.asked import Growth, Hooks
@@ -76,8 +76,8 @@ def opened(growth: Growth, memory: Memory, hooks: Hooks) -> Dataset:
     """The data, over the parent's classes and then the new ones."""
     request = growth.request
     given = {name: request.settings[name] for name in ("valid_fraction", "test_fraction") if name in request.settings}
-    dataset = load(request.data, task=request.task, input=request.input, target=request.target, known=memory.classes,
-                   allow_rejected=request.allow_rejected, progress=hooks.work, **given)  # fmt: skip
+    dataset = load_more(request.data, memory.classes, columns=(request.input, request.target), task=request.task,
+                        allow_rejected=request.allow_rejected, progress=hooks.work, **given)  # fmt: skip
     if dataset.form.target != "class":
         raise RequestError(
             f"grow {memory.record.name}", f"its task is {dataset.task}", "regraft tune, for a generation of its own: only classifiers grow"
