@@ -40,7 +40,7 @@ def measure(data: Path, store: Path, scratch: Path, model: str) -> None:
     if "grown" not in lineage_of(store).names():
         grown(folders, store, model)
         at_once(write(scratch / "all", rows, set(labels)), store, model)
-    one_class(data, scratch, store)
+    one_class(scratch, rows, parts[-1][0], store)
     removed(folders, store)
     harmful(scratch, rows, labels, store, folders[0], model)
 
@@ -77,16 +77,17 @@ def at_once(folder: Path, store: Path, model: str) -> None:
         say("at once", strategy=strategy, seconds=seconds, accuracy=generation.metrics["test"]["accuracy"])
 
 
-def one_class(data: Path, scratch: Path, store: Path) -> None:
-    """What belongs to no class, from ``FEW`` examples of it in one file, as one more class."""
+def one_class(scratch: Path, rows: dict[str, Any], new: str, store: Path) -> None:
+    """The generation before the last step, and one class of that step from ``FEW`` examples in one file."""
     import regraft as rg
 
-    file = table(scratch / "few.csv", read(data / "oos_train.csv")[:FEW])
-    generation, seconds = timed(lambda: rg.grow("grown", file, store=store, name="few"))
-    found = generation.evaluate(str(table(scratch / "few-test.csv", read(data / "oos_test.csv")[:200])))
+    file = table(scratch / "few.csv", [row for row in rows["train"] if row[1] == new][:FEW])
+    generation, seconds = timed(lambda: rg.grow("grown~1", file, store=store, name="few"))
+    found = generation.evaluate(str(table(scratch / "few-test.csv", [row for row in rows["test"] if row[1] == new])))
     manifest = generation.record.manifest
-    say("one class", examples=FEW, seconds=seconds, gate=manifest["gate"]["passed"], new_class=found["metrics"]["accuracy"],
-        retained=[probe["difference"]["value"] for probe in manifest["retention"]], stored_bytes=generation.record.stored_bytes)  # fmt: skip
+    say("one class", examples=FEW, known=len(generation.classes) - 1, seconds=seconds, gate=manifest["gate"]["passed"],
+        new_class=found["metrics"]["accuracy"], retained=[probe["difference"]["value"] for probe in manifest["retention"]],
+        stored_bytes=generation.record.stored_bytes)  # fmt: skip
 
 
 def removed(folders: list[Path], store: Path) -> None:
