@@ -41,6 +41,7 @@ def test_an_edit_is_a_child_that_was_measured_before_and_after(place):
     assert surgery["parameters"]["after"] < surgery["parameters"]["before"]
     assert surgery["before"]["test"]["accuracy"] == rg.open("parent", store=place / "store").metrics["test"]["accuracy"]
     assert made.metrics["test"] == made.document["metrics"]["test"]
+    assert "drop in blocks.1" in made.report().read_text(encoding="utf-8")
     assert not surgery["keeps_function"] and {"difference", "verdict"} <= surgery["verdicts"]["test"].keys()
 
 

@@ -52,6 +52,7 @@ def text(document: dict[str, Any]) -> str:
     return "\n".join([
         *lines, "", f"time {seconds_text(document['cost']['time_s'])}, stored {bytes_text(document['cost']['stored_bytes'])}",
         f"generation {name} {document['digest'][:12]}",
+        *([f"report     {document['report']}"] if "report" in document else []),
         f"next       regraft edit {name} --undo   regraft evaluate {name} DATA   regraft show {name}",
     ])  # fmt: skip
 

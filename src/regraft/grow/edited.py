@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,9 @@ from regraft import lineage
 from regraft.evaluate import stored
 from regraft.evaluate.compare import paired
 from regraft.grow import examples as measured
+from regraft.plan import explain
 from regraft.plan.plan import Plan
+from regraft.report import pages
 from regraft.serve import rebuild
 from regraft.trunk.measure import measure
 from regraft.trunk.outline import Outline
@@ -46,7 +49,8 @@ def record(operation: Operation, name: str) -> Generation:
         "surgery": told_of(operation),
     }
     made = records.derive(operation.store, manifest, operation.network, name=name, assets=assets_of(operation), parents=[parent.digest])
-    return Generation(operation.store, made, document_of(made, name))
+    document = _reported(operation.store, made, name, after)
+    return Generation(operation.store, made, document)
 
 
 def restored(store: lineage.Store, current: lineage.Generation, earlier: lineage.Generation, name: str) -> Generation:
@@ -76,6 +80,21 @@ def document_of(made: lineage.Generation, name: str) -> dict[str, Any]:
         "surgery": manifest.get("surgery"),
         "cost": {**manifest["cost"], "stored_bytes": made.stored_bytes},
     }
+
+
+def _reported(store: lineage.Store, made: lineage.Generation, name: str, evaluations: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Write the report page; the ``edit`` document, which says where it is."""
+    manifest, page = made.manifest, pages.path_of(store.run_folder(made.name), made.digest)
+    plan, outline = Plan.from_json(manifest["plan"]), Outline.from_json(manifest["data"]["outline"])
+    document = {
+        **document_of(made, name),
+        "plan": explain.document(plan, outline, num_classes=len(manifest["classes"])),
+        "report": str(page),
+    }
+    shown = evaluations.get("test") or evaluations.get("valid") or {}
+    facts = {"created": made.created, "reasons": list(plan.reasons), "data": manifest["data"], "environment": manifest["environment"]}
+    pages.write(page, {**document, **facts, **{key: shown[key] for key in ("per_class", "confusion", "calibration") if key in shown}})
+    return document
 
 
 def told_of(operation: Operation) -> dict[str, Any]:
