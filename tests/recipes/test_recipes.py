@@ -33,9 +33,8 @@ DATA = {
     "entailment_pairs": "rte", "relatedness_score": "sick", "emotions": "goemotions", "entities": "ner_wnut17",
 }  # fmt: skip
 PER_CLASS, CLASSES = 8, 3
-FIRST = {"rte": ".csv", "sick": ".csv", "goemotions": ".csv", "ner_wnut17": ".tsv"}
-"""Data of which the first lines do, with the ending of its training file."""
-MOST_LINES = 61
+FIRST = {"rte": ("train.csv", 61), "sick": ("train.csv", 61), "goemotions": ("train.csv", 61), "ner_wnut17": ("train.tsv", 600)}
+"""Data of which the first lines of the training file do, and how many."""
 
 
 def test_every_recipe_has_data_here():
@@ -73,7 +72,7 @@ def same_words(one: str, other: str) -> bool:
 
 def model_of(reference: str, folder: Path, texts: list[str]) -> str:
     """Itself where it can be loaded here without a network, else the same architecture with random weights."""
-    if reference.startswith("hf:bert"):
+    if reference.startswith("hf:bert") or reference == "bundled:minilm":
         return small_models.bert(folder / "bert", texts)
     if reference == "bundled:vision" and not any(model.reference == reference and model.offline for model in available()):
         return "module:small_models.resnet50"
@@ -85,7 +84,9 @@ def cut_of(shared: Path, name: str, folder: Path) -> tuple[Path, list[str]]:
     if name == "banking77":
         return table_of(shared / name / "train.csv", folder / "cut.csv")
     if name in FIRST:
-        return head_of(shared / name / f"train{FIRST[name]}", folder / f"cut{FIRST[name]}"), []
+        file, count = FIRST[name]
+        cut = head_of(shared / name / file, folder / file, count)
+        return cut, cut.read_text(encoding="utf-8").splitlines()
     source = shared / name / "train"
     source = source / "images" if (source / "images").is_dir() else source
     classes = sorted(path for path in source.iterdir() if path.is_dir())[:CLASSES]
@@ -100,10 +101,10 @@ def cut_of(shared: Path, name: str, folder: Path) -> tuple[Path, list[str]]:
     return folder / "cut", []
 
 
-def head_of(source: Path, place: Path) -> Path:
+def head_of(source: Path, place: Path, count: int) -> Path:
     """The header and the first rows of a table, or the first sentences of a CoNLL file."""
     lines = source.read_text(encoding="utf-8").splitlines(keepends=True)
-    place.write_text("".join(lines[:MOST_LINES]), encoding="utf-8")
+    place.write_text("".join(lines[:count]), encoding="utf-8")
     return place
 
 
