@@ -22,7 +22,7 @@ def split(texts: list[str], targets: list[int]) -> Split:
 
 def test_texts_come_back_over_another_class_map(tmp_path):
     made = split(["one", "two", "three"], [0, 1, 0])
-    kept = Kept.of_bytes(examples(made, CLASSES, np.array([0, 1]), kind="text").bytes())
+    kept = Kept.of_bytes(examples(made, CLASSES, np.array([0, 1]), kind="text").written())
     again = kept.split("probe", ("b", "x", "a"), tmp_path)
     assert again.inputs == ["one", "two"] and again.targets.tolist() == [2, 0]
     assert again.digests == made.digests[:2]
@@ -47,7 +47,7 @@ def test_the_same_rows_are_kept_in_any_order():
     rows = [thinned(each, lambda count: min(count, 5)) for each in (one, other)]
     assert {one.inputs[row] for row in rows[0]} == {other.inputs[row] for row in rows[1]}
     assert np.bincount(one.targets[rows[0]]).tolist() == [5, 5]
-    assert examples(one, CLASSES, rows[0], kind="text").bytes() == examples(one, CLASSES, rows[0], kind="text").bytes()
+    assert examples(one, CLASSES, rows[0], kind="text").written() == examples(one, CLASSES, rows[0], kind="text").written()
 
 
 def test_a_small_test_split_is_a_probe_as_it_is():
@@ -56,7 +56,7 @@ def test_a_small_test_split_is_a_probe_as_it_is():
 
 def test_features_stand_for_examples_that_may_not_be_kept(tmp_path):
     values = np.arange(6, dtype=np.float32).reshape(3, 2)
-    kept = Kept.of_bytes(pooled(split(["one", "two", "three"], [0, 1, 0]), CLASSES, np.array([2, 0]), values).bytes())
+    kept = Kept.of_bytes(pooled(split(["one", "two", "three"], [0, 1, 0]), CLASSES, np.array([2, 0]), values).written())
     assert kept.features.tolist() == [[4.0, 5.0], [0.0, 1.0]] and kept.labels == ["a", "a"]
     assert "input" not in kept.table.column_names
     with pytest.raises(DataError, match="features were kept, not the examples"):

@@ -28,7 +28,9 @@ def run(
     from regraft.grow.distill import distill
 
     if not given.get("model"):
-        raise RequestError(f"distill {teacher}", "it is not said into which model", "--model bundled:minilm+'drop(blocks.1, blocks.3, blocks.5)', say")
+        raise RequestError(
+            f"distill {teacher}", "it is not said into which model", "--model bundled:minilm+'drop(blocks.1, blocks.3, blocks.5)', say"
+        )
     progress = watcher(quiet=json)
     show_plan = None if json else lambda plan: say(plan_text(plan) + "\n")
     command = "regraft " + " ".join(quoted(word) for word in sys.argv[1:])

@@ -19,8 +19,14 @@ Store = Annotated[str | None, typer.Option("--store", help="folder of the lineag
 Model = Annotated[
     str | None, typer.Option("--model", "-m", help="model reference, e.g. bundled:minilm, timm:resnet50, file:PATH [default: chosen]")
 ]
-Task = Annotated[str | None, typer.Option("--task", help="e.g. text-classification, text-regression, text-multilabel, token-classification [default: inferred]")]
-Input = Annotated[str | None, typer.Option("--input", help="column that holds the text or the image path; two for pairs: first,second [default: inferred]")]
+Task = Annotated[
+    str | None,
+    typer.Option("--task", help="e.g. text-classification, text-regression, text-multilabel, token-classification [default: inferred]"),
+]
+Input = Annotated[
+    str | None,
+    typer.Option("--input", help="column that holds the text or the image path; two for pairs: first,second [default: inferred]"),
+]
 Target = Annotated[str | None, typer.Option("--target", help="column that holds the label, number or tags [default: inferred]")]
 StrategyText = Annotated[
     str | None, typer.Option("--strategy", "-s", help="e.g. lp_ft, top(n=2), 'freeze(below=blocks.3)+lora(rank=8)' [default: chosen]")

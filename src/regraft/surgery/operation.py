@@ -32,7 +32,11 @@ def operate(network: Network, steps: Sequence[Step]) -> list[EditRecord]:
 def operate_on_trunk(trunk: Trunk, steps: Sequence[Step]) -> list[EditRecord]:
     """``operate`` where no head stands yet; what concerns the head alone is refused."""
     if any(isinstance(step.edit, Replace) and step.edit.head for step in steps):
-        raise TrunkError(f"replace the head of {trunk.reference}", "it has none yet: the task makes one", "regraft edit NAME 'replace(head=mlp)' once it is tuned")
+        raise TrunkError(
+            f"replace the head of {trunk.reference}",
+            "it has none yet: the task makes one",
+            "regraft edit NAME 'replace(head=mlp)' once it is tuned",
+        )
     return operate(Network(trunk, LinearHead(trunk.width, 2, trunk.pooling)), steps)
 
 

@@ -157,7 +157,11 @@ class Execution:
     def assets(self, measured: dict[str, Measured]) -> dict[str, bytes]:
         learned = [d for split in ("train", "valid") if split in self.job.dataset.splits for d in self.job.encoded(split).digests]
         test = measured.get("test")
-        answers = stored.packed(test.scores, test.encoded.digests, test.encoded.targets) if test and self.job.dataset.form.target == "class" else {}
+        answers = (
+            stored.packed(test.scores, test.encoded.digests, test.encoded.targets)
+            if test and self.job.dataset.form.target == "class"
+            else {}
+        )
         return {**answers, **record.seen(learned)}
 
     def _reported(self, made: lineage.Generation, history: History, measured: dict[str, Measured]) -> Generation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -82,9 +83,8 @@ class Generation:
 
     def grow(self, data: str | Path | None = None, **options: Any) -> Generation:
         """The next generation, which learns what is new in ``data`` and passes the gate: ``regraft.grow`` says what can be asked."""
-        import regraft  # the surface finds the room that does it; this one may not know it
-
-        child: Generation = regraft.grow(self, data, **options)
+        surface: Any = import_module("regraft")  # it finds the room that does it; this one may not know it
+        child: Generation = surface.grow(self, data, **options)
         return child
 
     def _examples(self, data: str, split: str | None) -> tuple[str, Encoded]:

@@ -86,7 +86,7 @@ def encoded(job: Job, split: Split) -> Encoded:
 
 def kept_row(what: str, of: str, table: Kept, job: Job) -> tuple[Row, bytes]:
     """``of``: the run that it comes from."""
-    data = table.bytes()
+    data = table.written()
     return _row(what, of, len(table), job, f"{what}-{digest.of_bytes(data)[:8]}.parquet"), data
 
 

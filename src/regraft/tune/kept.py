@@ -66,7 +66,7 @@ class Kept:
     def where(self, rows: NDArray[np.bool_]) -> Kept:
         return Kept(self.table.filter(pa.array(rows)))
 
-    def bytes(self) -> bytes:
+    def written(self) -> bytes:
         """The same bytes for the same rows."""
         from pyarrow import parquet
 

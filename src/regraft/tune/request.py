@@ -10,7 +10,6 @@ from typing import Any
 from regraft.plan.objective import Objective
 from regraft.plan.strategy import Strategy
 
-
 ObjectiveLike = str | Objective | Callable[..., Any] | Sequence[Any] | None
 """Text, a record, a loss ``(logits, targets) -> (B,)`` of one's own, or several of these."""
 

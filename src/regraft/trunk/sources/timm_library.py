@@ -72,7 +72,9 @@ def _weights(name: str, online: bool) -> Path:
     cfg = get_pretrained_cfg(name, allow_unregistered=True)
     if cfg is None or not (cfg.hf_hub_id or cfg.url):
         raise TrunkError(
-            f"pretrained weights of 'timm:{name}'", "none were published", f"a tag of {name.partition('.')[0]}, or --strategy scratch, which needs none"
+            f"pretrained weights of 'timm:{name}'",
+            "none were published",
+            f"a tag of {name.partition('.')[0]}, or --strategy scratch, which needs none",
         )
     if not cfg.hf_hub_id:
         return hub.downloaded(str(cfg.url), online=online)
