@@ -20,7 +20,7 @@ def answers(right: dict[str, tuple[int, int]], n: int = 40) -> tuple[list[str], 
 def test_the_gate_refuses_what_was_lost_and_what_nobody_can_measure():
     before, after, targets = answers({"a": (40, 10), "b": (40, 40)})
     one = Answers("tickets", before, after, targets)
-    with pytest.raises(Refused, match="a of tickets: 1.000 -> 0.250") as refused:
+    with pytest.raises(Refused, match=r"a of tickets: 1\.000 -> 0\.250") as refused:
         judge("grow tickets", [one], Gate())
     assert refused.value.exit_code == 3 and refused.value.judgement.gate["passed"] is False
     with pytest.raises(Refused, match="cannot be measured: tickets kept no probe"):

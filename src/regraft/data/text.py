@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any, final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -145,8 +146,20 @@ def length_limit(max_length: int, spec: InputSpec, tokenizer: Any) -> int | None
     return max_length or most
 
 
+_DIGESTS: WeakKeyDictionary[Any, tuple[int, str]] = WeakKeyDictionary()
+"""Tokenizer -> how many tokens it had when it was hashed, and the hash: its vocabulary only grows."""
+
+
 def tokenizer_digest(tokenizer: Any) -> str:
     """Hash of what turns a text into ids: vocabulary, normaliser, special tokens; not of the truncation and padding set last."""
+    size, known = _DIGESTS.get(tokenizer, (0, ""))
+    if size != len(tokenizer):
+        known = _hashed(tokenizer)
+        _DIGESTS[tokenizer] = (len(tokenizer), known)
+    return known
+
+
+def _hashed(tokenizer: Any) -> str:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         return digest.of_json({"class": type(tokenizer).__name__, "vocabulary": tokenizer.get_vocab()})

@@ -34,6 +34,8 @@ from regraft.surgery.specs import Statistics
 from regraft.train.objective import read
 from regraft.trunk import machine
 from regraft.trunk.measure import measure
+from regraft.trunk.network import HEAD
+from regraft.trunk.outline import Outline
 from regraft.tune import teacher
 from regraft.tune.decide import decide
 from regraft.tune.job import facts_of
@@ -90,8 +92,15 @@ def job_of(growth: Growth, memory: Memory, hooks: Hooks, *, dataset: Dataset) ->
     rebuilt = rebuild.network(memory.store, memory.record.digest)
     trunk = rebuilt.network.trunk
     trunk.reference = memory.manifest["model"]
-    return GrownJob(request=growth.request, dataset=dataset, reference=memory.manifest["model"], trunk=trunk, outline=measure(trunk),
-                    work=hooks.work, store=memory.store, parent=memory.record)  # fmt: skip
+    return GrownJob(request=growth.request, dataset=dataset, reference=memory.manifest["model"], trunk=trunk, outline=_outline(memory) or measure(trunk),
+                    work=hooks.work, store=memory.store, parent=memory.record, first=rebuilt)  # fmt: skip
+
+
+def _outline(memory: Memory) -> Outline | None:
+    """As the parent measured it, where its plan was made for the same stages and nothing was edited since."""
+    held = memory.manifest["data"].get("outline")
+    standing = [row for row in memory.manifest["edits"] if row["stage"] != HEAD]
+    return Outline.from_json(held) if held and not standing else None
 
 
 def probes_of(memory: Memory, classes: tuple[str, ...]) -> list[tuple[Row, Split]]:

@@ -23,17 +23,18 @@ class GrownJob(Job):
     """A job whose network is the parent's; ``edits`` are those that stand in what ``network`` last returned.
 
     ``spec``: the head of statistics that the child has, ``None`` for a linear one. ``merging``: edits of the parent are folded into its weights
-    first, so that a plan can place its own.
+    first, so that a plan can place its own. ``first``: the parent as it was rebuilt for the outline, for the first network that is asked for.
     """
 
     store: lineage.Store
     parent: lineage.Generation
     spec: Statistics | None = None
     merging: bool = False
+    first: rebuild.Rebuilt | None = None
 
     def network(self, *, dropout: float, seed: int, fresh: bool = False) -> Network:
         torch.manual_seed(seed)
-        rebuilt = rebuild.network(self.store, self.parent.digest)
+        rebuilt, self.first = self.first or rebuild.network(self.store, self.parent.digest), None
         network, old = rebuilt.network, list(rebuilt.classes)
         records = [EditRecord.from_json(row) for row in rebuilt.manifest["edits"]]
         standing = [record for record in records if not isinstance(record.edit, Statistics)]

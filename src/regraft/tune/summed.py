@@ -50,11 +50,12 @@ def rows_of(tables: Sequence[Kept], classes: Sequence[str], width: int) -> tuple
 def key_of(head: StatisticsHead, tables: Sequence[Kept], classes: Sequence[str]) -> str:
     """Of sums that do not depend on the order of what is summed."""
     features, targets, keys = rows_of(tables, classes, width_of(head))
-    rows = sorted(
-        int(k).to_bytes(8, "big") + int(t).to_bytes(4, "big") + f.tobytes() for f, t, k in zip(features, targets, keys, strict=True)
+    whole = np.concatenate(
+        [keys[:, None].view(np.uint8), targets[:, None].view(np.uint8), np.ascontiguousarray(features).view(np.uint8)], axis=1
     )
+    rows = np.sort(np.ascontiguousarray(whole).view(f"V{whole.shape[1]}").ravel())
     projection = tensor_digest(head.projection) if head.projection is not None else "means"
-    return digest.of_bytes(f"{projection} {len(classes)}".encode(), *rows)
+    return digest.of_bytes(f"{projection} {len(classes)}".encode(), rows.tobytes())
 
 
 def width_of(head: StatisticsHead) -> int:
