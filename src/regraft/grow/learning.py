@@ -25,6 +25,7 @@ from regraft.grow.news import News, joined
 from regraft.grow.news import of as news_of
 from regraft.grow.parent import GrownJob
 from regraft.grow.ways import Choice
+from regraft.plan import cost
 from regraft.plan.check import check
 from regraft.plan.plan import Plan
 from regraft.plan.settings import Settings
@@ -149,7 +150,19 @@ def summing_plan(job: GrownJob, strategy: Strategy, reasons: tuple[str, ...]) ->
     held = {**job.parent.manifest["plan"]["settings"], **job.request.settings}
     plan = Plan(task=job.dataset.task, model=job.reference, strategy=strategy.text, stages=(*job.outline.stage_names, "head"),
                 phases=strategy(job.outline), settings=Settings.from_json(held), reasons=reasons, data=facts_of(job))  # fmt: skip
-    return replace(plan, warnings=check(plan, job.outline))
+    return replace(plan, warnings=check(plan, job.outline), cost=cost.forecast(plan, job.outline, _cost_facts(job)))
+
+
+def _cost_facts(job: GrownJob) -> cost.Facts:
+    """At the rate that the parent's forecast was made at: measuring it anew would take longer than the step."""
+    held = job.parent.manifest["plan"].get("cost", {}).get("phases", [])
+    operations, seconds = (sum(phase.get(key, 0.0) for phase in held) for key in ("operations", "time_s"))
+    lengths = job.encoded("train").lengths if "train" in job.dataset.splits else None
+    return cost.Facts(
+        num_train=len(job.dataset.splits.get("train", ())), num_test=len(job.dataset.splits.get("test", ())), num_classes=len(job.dataset.classes),
+        mean_length=0.0 if lengths is None else float(np.mean(lengths)),
+        gflops=operations / seconds / 1e9 if operations and seconds else machine.measure().gflops,
+    )  # fmt: skip
 
 
 def stepping_plan(growth: Growth, job: GrownJob, strategy: Strategy, choice: Choice, *, memory: Memory, reasons: tuple[str, ...]) -> Plan:
