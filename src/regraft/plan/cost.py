@@ -107,7 +107,7 @@ def forecast(plan: Plan, outline: Outline, facts: Facts) -> dict[str, Any]:
         "time_s": facts.start_s + train_s + around_s + tested_s + stored_s,
         "train_s": train_s,
         "peak_memory_bytes": facts.start_bytes + max((cost.peak_memory_bytes for cost in costs), default=0),
-        "parameters": outline.parameters + head_parameters(outline, facts.num_classes) + _added(plan, outline),
+        "parameters": outline.parameters + _head(plan, outline, facts) + _added(plan, outline),
         "trainable_parameters": ever,
         "stored_bytes": ever * FP32_BYTES,
         "cache": {"bytes": sum(cost.cache_bytes for cost in costs), "boundaries": [cost.cached for cost in costs]},
@@ -184,7 +184,7 @@ def _memory(plan: Plan, phase: Phase, outline: Outline, facts: Facts) -> int:
     Preflight needs no activations to speak of, but holds the weights that it will put back, and the state that it reads back, beside the present one."""
     moving = sum(moving_in_phase(phase, outline, facts.num_classes))
     states = 0 if phase.solver == "closed_form" else 1 + OPTIMIZER_STATES[plan.settings.optimizer]
-    weights = outline.parameters + head_parameters(outline, facts.num_classes) + sum(_added_in(phase, outline))
+    weights = outline.parameters + head_parameters(phase, outline, facts.num_classes) + sum(_added_in(phase, outline))
     average = moving if plan.settings.ema else 0
     scale = _length_scale(outline, facts) * facts.value_bytes / FP32_BYTES
     kept = sum(stage.activation_bytes for stage in outline.stages[phase.boundary :])
@@ -196,6 +196,10 @@ def _memory(plan: Plan, phase: Phase, outline: Outline, facts: Facts) -> int:
 
 def _added_in(phase: Phase, outline: Outline) -> tuple[int, ...]:
     return tuple(added(cell, stage) for cell, stage in zip(phase.cells[:-1], outline.stages, strict=True))
+
+
+def _head(plan: Plan, outline: Outline, facts: Facts) -> int:
+    return max((head_parameters(phase, outline, facts.num_classes) for phase in plan.phases), default=0)
 
 
 def _added(plan: Plan, outline: Outline) -> int:

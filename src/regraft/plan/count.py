@@ -21,25 +21,16 @@ def moving(cell: Cell, stage: StageOutline) -> int:
     return COUNTS[cell.only](cell, stage) if cell.trainable else 0
 
 
-def head_parameters(outline: Outline, num_classes: int) -> int:
-    """Weights and biases of a linear head."""
-    return (outline.width + 1) * num_classes
-
-
-def moving_in_head(phase: Phase, outline: Outline, num_classes: int) -> int:
-    """Parameters of the head that stands in ``phase``, where it trains."""
-    cell = phase.cells[-1]
-    if not cell.trainable:
-        return 0
-    if isinstance(cell.edit, Statistics):
-        return cell.edit.head_parameters(outline.width, num_classes)
-    return head_parameters(outline, num_classes)
+def head_parameters(phase: Phase, outline: Outline, num_classes: int) -> int:
+    """Of the head that stands in ``phase``: weights and biases of a linear one, or what a head of sums holds."""
+    edit = phase.cells[-1].edit
+    return edit.head_parameters(outline.width, num_classes) if isinstance(edit, Statistics) else (outline.width + 1) * num_classes
 
 
 def moving_in_phase(phase: Phase, outline: Outline, num_classes: int) -> tuple[int, ...]:
     """For every row of the grid, the head last, how many parameters move."""
     stages = (moving(cell, stage) for cell, stage in zip(phase.cells[:-1], outline.stages, strict=True))
-    return (*stages, moving_in_head(phase, outline, num_classes))
+    return (*stages, head_parameters(phase, outline, num_classes) if phase.cells[-1].trainable else 0)
 
 
 def _edited_layers(cell: Cell, stage: StageOutline) -> tuple[tuple[str, int, int], ...]:

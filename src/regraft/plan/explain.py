@@ -65,7 +65,7 @@ def document(plan: Plan, outline: Outline, *, num_classes: int = 0) -> dict[str,
 def _phase(plan: Plan, phase: Phase, outline: Outline, num_classes: int) -> dict[str, Any]:
     moving = moving_in_phase(phase, outline, num_classes)
     there = [stage.parameters + added(cell, stage) for stage, cell in zip(outline.stages, phase.cells[:-1], strict=True)]
-    there.append(head_parameters(outline, num_classes))
+    there.append(head_parameters(phase, outline, num_classes))
     return {
         "name": phase.name,
         "epochs": 0.0 if phase.solver == "closed_form" else plan.settings.epochs * phase.epochs_fraction,
