@@ -123,9 +123,9 @@ def _settings(facts: Facts, outline: Outline, phases: Sequence[Phase], seed: int
     if smoothing:
         reasons.append(f"label smoothing {smoothing:g}: a starting point for {facts.num_classes} classes, not measured on this data")
     has_batch_norm = any(stage.has_batch_norm for stage in outline.stages)
-    few = facts.num_examples <= priors.FROZEN_STATISTICS_UP_TO
+    few = facts.num_examples <= priors.FROZEN_STATISTICS_UP_TO and not any(phase.fresh for phase in phases)
     if has_batch_norm:
-        reasons.append(_batch_norm_reason(facts, few))
+        reasons.append(_batch_norm_reason(facts, phases, few))
     augment = priors.AUGMENTATION["image" if facts.kind == "image" else "text"]
     if augment:
         reasons.append(f"augmentation {', '.join(name for name, _ in augment)}: what shifts or mirrors an image leaves its class as it is")
@@ -158,7 +158,12 @@ def _may_blend(phases: Sequence[Phase], learns_statistics: bool) -> bool:
     return solved_first and not learns_statistics and all(cell.edit is None for cell in phases[-1].cells)
 
 
-def _batch_norm_reason(facts: Facts, few: bool) -> str:
+def _batch_norm_reason(facts: Facts, phases: Sequence[Phase], few: bool) -> str:
     if few:
         return f"batch norm keeps the statistics of pretraining: {facts.num_examples:,} examples are too few to estimate them anew"
-    return f"batch norm in training stages learns the statistics of the new data: {facts.num_examples:,} examples are enough for that"
+    why = (
+        "random weights have none to keep"
+        if any(phase.fresh for phase in phases)
+        else f"{facts.num_examples:,} examples are enough for that"
+    )
+    return f"batch norm in training stages learns the statistics of the new data: {why}"
