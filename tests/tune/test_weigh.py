@@ -25,7 +25,15 @@ def test_a_slow_disk_leaves_the_phase_live(data, model, tmp_path, monkeypatch):
     assert made.document["cost"]["cache"]["phases_cached"] == 0
 
 
-def test_what_pays_is_kept(data, model, tmp_path, monkeypatch):
-    monkeypatch.setattr(worth, "STEP_OVERHEAD_S", 0.0)  # a model this small is computed faster than a step is arranged
-    measured(monkeypatch, gather=1e15, read=1e15, write=1e15)
+def test_what_pays_or_costs_nobody_a_second_is_kept(data, model, tmp_path, monkeypatch):
+    measured(monkeypatch)
     assert not rg.plan(data, model=model, store=tmp_path / "store", **OPTIONS).phases[0].live
+
+
+def test_the_digest_says_what_is_learned_and_not_how_it_is_read(data, model, tmp_path, monkeypatch):
+    measured(monkeypatch)
+    kept = rg.plan(data, model=model, store=tmp_path / "store", **OPTIONS)
+    measured(monkeypatch, gather=10.0, read=10.0, write=10.0)
+    live = rg.plan(data, model=model, store=tmp_path / "store", **OPTIONS)
+    assert live.phases[0].live and not kept.phases[0].live
+    assert live.digest == kept.digest, "a run can be resumed though the disk has become slower"

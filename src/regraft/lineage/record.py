@@ -3,7 +3,7 @@
 manifest                                in the digest?
 schema kind name created digest         no: what the store writes
 task model classes edits source         yes
-plan                                    yes, but for its reasons, warnings, cost and data
+plan                                    yes, but for its reasons, warnings, cost and data, and which phases were computed live
 data.fingerprint                        yes; the rest of ``data`` no (paths and dates differ between machines)
 parent parents base, tensors' digests   yes
 metrics cost environment and the rest   no: measured, so they may differ between two equal runs
@@ -85,12 +85,19 @@ def plain(value: Any) -> Any:
 
 def digest_of(manifest: Mapping[str, Any], tensors: Mapping[str, str]) -> str:
     """The name of a generation (or base): equal for equal plan, data, classes, parent and tensors (name -> digest)."""
-    plan = {key: value for key, value in (manifest.get("plan") or {}).items() if key not in NOT_INTENT}
+    plan = _intent(manifest.get("plan") or {})
     fingerprint = (manifest.get("data") or {}).get("fingerprint")
     stable = {key: manifest.get(key) for key in STABLE}
     if several := manifest.get("parents"):
         stable["parents"] = list(several)
     return digest.of_json({"schema": SCHEMA, **stable, "plan": plan, "data": fingerprint, "tensors": dict(tensors)})
+
+
+def _intent(plan: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in plan.items() if key not in NOT_INTENT}
+    if "phases" in kept:
+        kept["phases"] = [{key: value for key, value in phase.items() if key != "live"} for phase in kept["phases"]]
+    return kept
 
 
 def written(manifest: dict[str, Any]) -> bytes:

@@ -16,7 +16,7 @@ class Plan:
     """``stages``: the grid's row names, the head last. ``objectives``: what is minimised beside the task's loss. ``reasons``: sentences that say why; ``warnings``: what to watch.
 
     ``data``: where the examples come from ({"reference", "input", "target", ...}), so that a plan can be carried out later.
-    Reasons, warnings, cost and data do not enter the digest: two plans that do the same are the same plan.
+    Reasons, warnings, cost, data and which phases are read from the cache do not enter the digest: two plans that learn the same are the same plan.
     """
 
     task: str
@@ -38,13 +38,21 @@ class Plan:
             "model": self.model,
             "strategy": self.strategy,
             "stages": list(self.stages),
-            "phases": [phase.json() for phase in self.phases],
+            "phases": [replace(phase, live="").json() for phase in self.phases],
             "settings": self.settings.json(),
             "objective": text_of(self.objectives),
         }
 
     def json(self) -> dict[str, Any]:
-        return {**self.intent(), "reasons": list(self.reasons), "warnings": list(self.warnings), "cost": self.cost, "data": self.data}
+        phases = [phase.json() for phase in self.phases]
+        return {
+            **self.intent(),
+            "phases": phases,
+            "reasons": list(self.reasons),
+            "warnings": list(self.warnings),
+            "cost": self.cost,
+            "data": self.data,
+        }
 
     @property
     def digest(self) -> str:

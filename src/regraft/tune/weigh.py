@@ -14,6 +14,8 @@ from regraft.plan.phase import Phase
 from regraft.plan.plan import Plan
 from regraft.tune.job import Job
 
+NOTICEABLE_S = 1.0
+"""A loss below it is not worth a choice: rates that were measured in a moment are no better than that."""
 DISK_FRACTION = 0.8
 """Of the free disk, what the cache may take."""
 
@@ -35,7 +37,7 @@ def weighed(plan: Plan, job: Job, *, gflops: float, folder: Path, limit_bytes: i
     phases = list(plan.phases)
     for index in asked:
         found = worth.predict(_work(plan, index, job), rates, gflops=gflops, limit_bytes=limit)
-        if not found.pays:
+        if found.cached_s - found.live_s > NOTICEABLE_S:
             phases[index] = replace(phases[index], live=found.reason)
     return replace(plan, phases=tuple(phases))
 
