@@ -47,16 +47,18 @@ def confusion(answers: Answers) -> NDArray[np.int64]:
 def per_class(matrix: NDArray[np.int64], classes: Sequence[str]) -> list[dict[str, Any]]:
     """Precision, recall, F1 and support of each class, from the confusion matrix (k, k)."""
     hits, support, called = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
-    return [
-        {
-            "class": name,
-            "precision": _rate(hits[i], called[i]),
-            "recall": _rate(hits[i], support[i]),
-            "f1": _rate(2 * hits[i], support[i] + called[i]),
-            "support": int(support[i]),
-        }
-        for i, name in enumerate(classes)
-    ]
+    return [class_row(name, hits=hits[i], called=called[i], support=support[i]) for i, name in enumerate(classes)]
+
+
+def class_row(name: str, *, hits: float, called: float, support: float) -> dict[str, Any]:
+    """What counts say of one class: ``hits`` of the ``called`` were right, of ``support`` that there were."""
+    return {
+        "class": name,
+        "precision": _rate(hits, called),
+        "recall": _rate(hits, support),
+        "f1": _rate(2 * hits, support + called),
+        "support": int(support),
+    }
 
 
 def calibration(answers: Answers) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from regraft.errors import RequestError
 from regraft.evaluate.bootstrap import Array, Rows, Statistic
-from regraft.evaluate.document import SCHEMA, nothing_of_classes
+from regraft.evaluate.document import SCHEMA, class_row, nothing_of_classes
 from regraft.evaluate.measure import mean, measured
 
 FLOOR = np.finfo(np.float32).eps
@@ -73,11 +73,7 @@ def per_label(
     precisions = average_precisions(np.take_along_axis(y, order, axis=0).astype(np.float64))
     return [
         {
-            "class": name,
-            "precision": _rate(hits[i], called[i]),
-            "recall": _rate(hits[i], support[i]),
-            "f1": _rate(2 * hits[i], support[i] + called[i]),
-            "support": int(support[i]),
+            **class_row(name, hits=hits[i], called=called[i], support=support[i]),
             "threshold": float(thresholds[i]),
             "average_precision": float(precisions[i]) if support[i] else None,
         }
@@ -145,7 +141,3 @@ def _mean_average_precision(order: NDArray[np.intp], ranked: NDArray[np.bool_], 
         present = hits[-1] > 0
         values[draw] = ((precision * weighted).sum(axis=0)[present] / hits[-1][present]).mean() if present.any() else 0.0
     return values
-
-
-def _rate(part: float, whole: float) -> float | None:
-    return float(part / whole) if whole else None

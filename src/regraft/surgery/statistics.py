@@ -3,7 +3,7 @@
     pooled features --> unit length --> random projection --> ReLU --> linear layer --> logits      ridge (RanPAC, 2307.02251)
     pooled features --> unit length -----------------------------------> linear layer --> logits      means
 
-The projection is drawn once and never changes, so what is summed over examples (``evaluate.ridge``) stays true whatever else is
+The projection is drawn once and never changes, so what is summed over examples (``evaluate.sums``) stays true whatever else is
 added or taken away later.
 """
 

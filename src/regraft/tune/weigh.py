@@ -12,6 +12,7 @@ from regraft.errors import StorageError
 from regraft.plan.caching import is_cached
 from regraft.plan.phase import Phase
 from regraft.plan.plan import Plan
+from regraft.tune.decide import mean_length
 from regraft.tune.job import Job
 
 NOTICEABLE_S = 1.0
@@ -52,8 +53,8 @@ def _passes(plan: Plan, phase: Phase) -> int:
 
 def _work(plan: Plan, index: int, job: Job) -> worth.Work:
     phase, forecast = plan.phases[index], plan.cost["phases"][index]
-    lengths = job.encoded("train").lengths
-    scale = float(lengths.mean()) / job.outline.probe_length if lengths is not None and job.outline.probe_length else 1.0
+    length, probed = mean_length(job), job.outline.probe_length
+    scale = length / probed if length and probed else 1.0
     rows = sum(len(job.dataset.splits[split]) for split in ("train", "valid") if split in job.dataset.splits)
     return worth.Work(
         num_rows=rows,
