@@ -40,7 +40,7 @@ EPOCHS: dict[str, Sequence[tuple[int, float]]] = {
     "image": ((200, 50.0), (1_000, 30.0), (3_000, 25.0), (10_000, 20.0), (50_000, 10.0), (ANY, 5.0)),
 }
 BATCH_SIZES: Sequence[tuple[int, int]] = ((200, 8), (800, 16), (30_000, 32), (ANY, 64))
-REFIT_UP_TO = 2_000
+REFIT_UP_TO = 5_000
 """Up to so many, the examples of the valid split are worth a second training; with more, a tenth on top brings little for twice the time."""
 WISE_FT: Sequence[tuple[int, float]] = ((3_000, 0.5), (ANY, 1.0))
 """Wortsman et al. (2021, 2109.01903) recommend the middle where nothing else is known. banking77 with 20 examples a class, tuned from a
