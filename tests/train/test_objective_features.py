@@ -12,13 +12,16 @@ from train_hosts import TEXT, full, phase, plan, same, text_network, texts, weig
 
 from regraft.errors import PlanError
 from regraft.plan.objective import parse
+from regraft.surgery.heads import LinearHead
+from regraft.testing.hosts import trunk_of
 from regraft.train import checkpoint, fit
 from regraft.train.feed import LiveFeed
 from regraft.train.objective import Ask
 from regraft.train.objectives.stage_output import pooled
 from regraft.train.run import Run
 from regraft.train.step import gradients, update
-from regraft.train.terms import Terms
+from regraft.train.terms import Terms, tapped
+from regraft.trunk.network import Network
 
 N = 24
 PAIRS = "[blocks.0:low, blocks.2:high]"
@@ -89,6 +92,22 @@ def test_where_widths_differ_a_map_is_learned_beside_the_network(tmp_path):
     (state,) = run.terms.state()
     assert {index: tuple(one.shape) for index, one in state["maps"].items()} == {0: (5, 16), 1: (5, 16)}
     assert values[-1] < values[0]
+
+
+@pytest.mark.parametrize(
+    ("host", "places", "widths"),
+    [("timm swin", (1, 2), [96, 96, 192, 384, 384, 768, 768]), ("timm convnext_atto", (2, 3), [40, 40, 40, 80, 80])],
+)
+def test_a_map_is_pooled_over_its_places_wherever_its_channels_stand(host, places, widths):
+    trunk = trunk_of(host)
+    network, size = Network(trunk, LinearHead(trunk.width, 3, trunk.pooling)).eval(), trunk.input.size
+    with torch.no_grad(), tapped(network, trunk.stage_names) as found:
+        network({"image": torch.randn(2, 3, *size)})
+    maps = [output for output in found.values() if output.ndim == 4]
+    vectors = [pooled(one, None, map_axis=trunk.map_axis) for one in maps]
+    assert [vector.shape[1] for vector in vectors][: len(widths)] == widths
+    for vector, one in zip(vectors, maps, strict=True):
+        torch.testing.assert_close(vector, one.mean(places))
 
 
 def test_a_run_with_maps_killed_again_and_again_ends_bit_identical(tmp_path, monkeypatch):

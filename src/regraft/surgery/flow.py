@@ -105,7 +105,7 @@ def outlet(trunk: Trunk, index: int) -> Outlet:
 
 
 def _width(trunk: Trunk, shape: tuple[int, ...]) -> tuple[int, Form]:
-    if len(shape) == 4 and getattr(trunk.host, "output_fmt", "NCHW") != "NHWC":
+    if len(shape) == 4 and trunk.map_axis == 1:
         return shape[1], "map"
     return shape[-1], "tokens"
 

@@ -81,6 +81,12 @@ class Trunk:
     def stage_names(self) -> tuple[str, ...]:
         return tuple(stage.name for stage in self.stages)
 
+    @property
+    def map_axis(self) -> int:
+        """Where the channels of a map that leaves a stage stand: 1 in (B, width, H, W), 3 in (B, H, W, width), which timm's Swin and its kin say of
+        themselves."""
+        return 3 if getattr(self.host, "output_fmt", "NCHW") == "NHWC" else 1
+
     def features(self, inputs: Inputs) -> Tensor:
         """What the head reads: (B, width), or (B, L, width) where ``pooling`` is not "none"."""
         return self.run(self.host, inputs)

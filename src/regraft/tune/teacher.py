@@ -82,7 +82,7 @@ class Teacher:
         def forward(inputs: Inputs) -> Tensor:
             with tapped(network, (stage,)) as found:
                 network(inputs)
-            return pooled(found[stage], inputs.get("attention_mask"))
+            return pooled(found[stage], inputs.get("attention_mask"), map_axis=network.trunk.map_axis)
 
         return evidence.answers(network, encoded, forward)
 

@@ -57,7 +57,7 @@ class _FeatureDistill:
             if len(table) != len(start.train):
                 raise PlanError(f"feature_distill from {ask.of!r}", f"{len(table)} features of {name} for {len(start.train)} training examples",
                                 "one row for each")  # fmt: skip
-        self.pairs, self.weight, self.seed = pairs, weight, start.plan.settings.seed
+        self.pairs, self.weight, self.seed, self.map_axis = pairs, weight, start.plan.settings.seed, start.network.trunk.map_axis
         self.maps: dict[int, nn.Parameter] = {}
         self.optimizer: torch.optim.Optimizer | None = None
 
@@ -69,7 +69,7 @@ class _FeatureDistill:
         total = torch.zeros(len(seen.logits), device=seen.logits.device)
         for index, (ours, theirs) in enumerate(self.pairs):
             if ours in seen.features:
-                student = pooled(seen.features[ours], seen.part.inputs.get("attention_mask")).float()
+                student = pooled(seen.features[ours], seen.part.inputs.get("attention_mask"), map_axis=self.map_axis).float()
                 teacher = self.known[theirs][torch.as_tensor(seen.part.rows)].to(student)
                 total = total + (self._mapped(index, student, teacher.shape[1]) - teacher).square().mean(1)
         return self.weight / len(self.pairs) * total
