@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -176,6 +177,15 @@ def test_a_hub_name_while_offline_is_a_clear_error(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(DataError, match="set to stay offline"):
         load("hf:someone/something")
+
+
+def test_a_hub_that_does_not_answer_is_said_at_once(monkeypatch):
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    began = time.monotonic()
+    with pytest.raises(DataError, match="no such file or folder here, and the hub does not answer"):
+        load("someone/something")
+    assert time.monotonic() - began < 15
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from regraft.data.names import split_of
 from regraft.errors import DataError
 
 BATCH_ROWS = 50_000
+ANSWER_WITHIN_S = 3.0
 
 
 class HubTable:
@@ -45,7 +48,12 @@ def open_tables(name: str) -> dict[str, list[HubTable]]:
     if any(os.environ.get(variable, "0").lower() in ("1", "true", "yes") for variable in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")):
         raise DataError(asked, "this machine is set to stay offline (HF_HUB_OFFLINE)", "give a file or folder, or unset HF_HUB_OFFLINE")
     import datasets
+    from huggingface_hub import constants
 
+    if not _answers(constants.ENDPOINT):  # said at once: the libraries would try again and again for half a minute
+        raise DataError(
+            asked, "no such file or folder here, and the hub does not answer", "check the name and the network, or give a file or folder"
+        )
     try:
         found = datasets.load_dataset(name)
     except (OSError, ValueError, RuntimeError) as error:  # no network, no such name, several configurations: all of them derive from these
@@ -59,3 +67,14 @@ def open_tables(name: str) -> dict[str, list[HubTable]]:
     if "train" in tables:
         tables.pop("", None)  # further splits, such as "unsupervised", are no part of the task
     return tables
+
+
+def _answers(url: str) -> bool:
+    """Does the server of ``url`` answer in time? An error page is an answer, too."""
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=ANSWER_WITHIN_S).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:  # no network, no such host, no answer in time: all of them derive from it
+        return False
+    return True

@@ -37,7 +37,7 @@ def load(reference: str, *, pretrained: bool = True, input_size: int = 0, online
         trunk = _opener(named.source)(named, Wanted(pretrained=pretrained, input_size=input_size, online=may_fetch))
     except NotHere as error:
         guess = "" if typed.source else f"no bundled, timm or torchvision model has this name, and as '{named}' "
-        raise TrunkError(f"model {reference!r}", guess + error.found, _near(typed.name) + error.advice) from error
+        raise TrunkError(f"model {reference!r}", guess + error.found, _near(named) + error.advice) from error
     trunk.reference = str(named)
     trunk.source |= {"reference": str(named), "input": trunk.input.json(), "pooling": trunk.pooling} if trunk.source else {}
     return trunk
@@ -88,8 +88,12 @@ def _may_fetch() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").upper() not in {"1", "ON", "YES", "TRUE"}
 
 
-def _near(name: str) -> str:
-    near = get_close_matches(name, [*BUNDLED, *(model.reference for model in available())], n=1, cutoff=0.6)
+def _near(named: Reference) -> str:
+    """A name that is spelled like it. One that its library knows, or that is listed here, is right: it only has to be fetched."""
+    known = [*BUNDLED, *(model.reference for model in available())]
+    if named.source != "hf" or str(named) in known:
+        return ""
+    near = get_close_matches(named.name, known, n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}? " if near else ""
 
 
