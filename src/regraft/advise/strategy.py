@@ -147,7 +147,7 @@ def _worth_a_refit(facts: Facts) -> bool:
 
 def _refit_reason(facts: Facts) -> list[str]:
     return [
-        "refit: the examples set aside as valid are few and worth learning from, so training is repeated with them once the number of epochs is known"
+        "refit: the examples set aside as valid are few and worth learning from, so the model that is kept has trained on them too; test measures it"
     ] * _worth_a_refit(facts)
 
 

@@ -40,7 +40,8 @@ class Facts:
     """``mean_length``: tokens or samples of a mean example; 0 for images. ``gflops``: floating-point operations in 1e9 per second
     that the machine shows on this trunk. ``update_ns``: nanoseconds that the update of one parameter takes. ``value_bytes``: of an activation in
     training; ``cache_value_bytes``: in the cache. ``start_s``: seconds before the first step (loading, decoding); ``start_bytes``: memory held by then.
-    ``passes``: forwards and backwards in a step, more than one where an objective takes several."""
+    ``passes``: forwards and backwards in a step, more than one where an objective takes several. ``settles``: does the task decide something
+    on valid (thresholds)?"""
 
     num_train: int
     num_valid: int = 0
@@ -54,6 +55,7 @@ class Facts:
     start_s: float = 0.0
     start_bytes: int = 0
     passes: int = 1
+    settles: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,13 +118,17 @@ def forecast(plan: Plan, outline: Outline, facts: Facts) -> dict[str, Any]:
 
 
 def _seconds(plan: Plan, costs: list[PhaseCost], facts: Facts) -> tuple[float, float]:
-    """Seconds of training, and of preflight and valid around it. A refit is one more fit on both splits, with no valid left to measure."""
+    """Seconds of training, and of preflight and valid around it. A refit is one fit on both splits, with no valid left to measure; often
+    there is one on train alone before it."""
     once = sum(cost.train_s(facts.gflops) for cost in costs)
     preflight = sum(cost.preflight_s for cost in costs)
     around = preflight + sum(cost.evaluation_operations for cost in costs) / (facts.gflops * 1e9)
     if not (plan.settings.refit and facts.num_valid and facts.num_train):
         return once, around
-    return once * (2 + facts.num_valid / facts.num_train), around + preflight
+    both = once * (1 + facts.num_valid / facts.num_train)
+    if not plan.settings.tried_first(has_test=facts.num_test > 0, settles=facts.settles):
+        return both, preflight
+    return once + both, around + preflight
 
 
 def _phase(plan: Plan, phase: Phase, outline: Outline, facts: Facts, filled: frozenset[int]) -> PhaseCost:

@@ -13,7 +13,7 @@ class Settings:
     """``lr`` is the rate of a cell with scale 1. Fractions are of the plan's steps. ``augment``: names and values as in
     ``data.augment``. ``valid_fraction`` and ``test_fraction``: what is set aside where the data brings no such split.
     ``wise_ft``: the last phase ends so far along the straight way from the weights that it began with to those that it trained (Wortsman et al. 2021,
-    2109.01903); 1 is where training ended. ``refit``: after the best epoch is known, train once more on train + valid for as long.
+    2109.01903); 1 is where training ended. ``refit``: train on train + valid; where valid has something to tell first (``tried_first``), once more and for as long.
     ``keep``: what the generation keeps of its data, for its children to be measured on and to learn again; ``replay``: training examples
     of each class among it."""
 
@@ -51,6 +51,11 @@ class Settings:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise PlanError(f"{name}={value!r}", f"{name} lies between {low} and {high}", f"--set {name}=...")
+
+    def tried_first(self, *, has_test: bool, settles: bool) -> bool:
+        """Does a refit come after a fit on train alone? Where valid ends the training early, decides something of the task (thresholds)
+        or is all there is to measure on; else one training on both is enough."""
+        return self.patience > 0 or settles or not has_test
 
     def json(self) -> dict[str, Any]:
         return {**asdict(self), "augment": dict(self.augment)}

@@ -120,6 +120,7 @@ def forecast(plan: Plan, job: Job, machine: Machine) -> Plan:
         mean_length=mean_length(job),
         gflops=pace(job, machine),
         update_ns=machine.update_ns,
+        settles=job.task.settle is not None,
         passes=1 + sum(one.passes - 1 for one in declared(plan.objectives)),
         start_bytes=psutil.Process().memory_info().rss if machine.device == "cpu" else 0,
     )

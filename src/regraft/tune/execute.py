@@ -1,7 +1,8 @@
 """Carrying out a plan: fit, measure on valid, fit again on both if the plan says so, measure once on test, record, report.
 
-network -> fit(train | valid) -> answers on valid --+-> refit(train + valid) --+-> answers on test -> generation -> report
-                                                    +--------------------------+
+network --+-> fit(train | valid) -> answers on valid --+-> refit(train + valid) --+-> answers on test -> generation -> report
+          |                                            +--------------------------+
+          +-> fit(train + valid), where valid has nothing to tell first ----------+
 """
 
 from __future__ import annotations
@@ -57,8 +58,7 @@ class Execution:
         if self.resume and (finished := self._finished()):
             return finished
         began = time.perf_counter()
-        self.folder = self.store.run_folder(self.name)
-        self.cache = Cache(self.store.cache_folder, CACHE_BYTES) if self.plan.settings.cache else None
+        self._open_folders()
         base = self.base()
         network, history, measured = self.trained()
         if "test" in self.job.dataset.splits:
@@ -73,23 +73,44 @@ class Execution:
             shutil.rmtree(self.folder / part, ignore_errors=True)
         return self._reported(made, history, measured)
 
+    def measured(self, split: str) -> Measured:
+        """Train, answer ``split``, and leave nothing behind: a control, of which only the figures are wanted."""
+        self._open_folders()
+        network, _, _ = self.trained()
+        found = self.answered(network, split)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return found
+
+    def _open_folders(self) -> None:
+        self.folder = self.store.run_folder(self.name)
+        self.cache = Cache(self.store.cache_folder, CACHE_BYTES) if self.plan.settings.cache else None
+
     def base(self) -> str | None:
         """The digest of the pretrained trunk, which is put into the store where it is not there yet."""
         return record.base(self.store, self.job.trunk)
 
     def trained(self) -> tuple[Network, History, dict[str, Measured]]:
-        """The network as the plan leaves it, the history of that, and the answers on valid of the network that never saw it."""
-        margin = margin_of(self.plan.settings)
-        train = self.job.encoded("train", margin=margin)
+        """The network as the plan leaves it, the history of that, and the answers on valid where a network never saw it."""
+        refits = self.plan.settings.refit and "valid" in self.job.dataset.splits
+        if refits and not self._tried_first():
+            return *self._fitted_on_both("fit", self.plan), {}
+        train = self.job.encoded("train", margin=margin_of(self.plan.settings))
         network, history = self.fitted("fit", self.plan, ("train",), train, self.job.optional("valid"))
         measured = {"valid": self.answered(network, "valid")} if "valid" in self.job.dataset.splits else {}
-        if self.plan.settings.refit and "valid" in self.job.dataset.splits:
-            both = concat(train, self.job.encoded("valid", margin=margin))
+        if refits:
             del network  # of the two, one at a time is enough in memory
-            network, again = self.fitted("refit", shortened(self.plan, history), ("train", "valid"), both, None)
+            network, again = self._fitted_on_both("refit", shortened(self.plan, history))
             history.edits, history.drift = again.edits, again.drift
             history.train_s += again.train_s
         return network, history, measured
+
+    def _tried_first(self) -> bool:
+        return self.plan.settings.tried_first(has_test="test" in self.job.dataset.splits, settles=self.job.task.settle is not None)
+
+    def _fitted_on_both(self, part: str, plan: Plan) -> tuple[Network, History]:
+        margin = margin_of(plan.settings)
+        both = concat(self.job.encoded("train", margin=margin), self.job.encoded("valid", margin=margin))
+        return self.fitted(part, plan, ("train", "valid"), both, None)
 
     def _finished(self) -> Generation | None:
         """The generation that this very run has made already, if it ended before it was asked to go on."""
