@@ -83,6 +83,12 @@ def test_labels_unknown_to_train_are_an_error(three_files):
     assert (found["label_not_in_train"]["severity"], found["label_not_in_train"]["where"]) == ("error", "test (1)")
 
 
+def test_a_label_of_train_in_other_letters_is_named_as_such(three_files):
+    _, build = three_files
+    found = build(test=[("a wholly new sentence", " C0")])
+    assert "write ' C0' as 'c0', which differ only by case" in found["label_not_in_train"]["advice"]
+
+
 def test_empty_texts_and_missing_labels_are_listed(three_files):
     _, build = three_files
     found = build(train=[("", "c0"), ("a text that has no label", "")])

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from regraft.data import duplicates, encoding
-from regraft.data.dataset import Dataset, Progress
+from regraft.data.dataset import Dataset, Progress, Rejected
 from regraft.data.load import NEAR_IMAGES, NEAR_TEXTS
 from regraft.data.look import THUMB, WINDOW, Look, each, examine, study
 from regraft.data.names import folded
@@ -25,6 +25,7 @@ TINY_CLASS, SMALL_CLASS = 5, 20
 IMBALANCE_NOTE, IMBALANCE_WARNING = 3.0, 10.0
 LONG_CHARACTERS = 2_000
 EXTREME_PIXELS, SMALL_SIDE, EXTREME_ASPECT = 50_000_000, 16, 5.0
+NOT_IN_TRAIN = " is not in train"
 SEVERITIES = ("error", "warning", "note")
 Problem = dict[str, Any]
 
@@ -80,49 +81,42 @@ def _classes(dataset: Dataset) -> list[Problem]:
         found.append(problem("one_class", "error", "train", len(dataset.classes), "classification needs at least two classes"))
     if "train" not in dataset.splits:
         return [*found, problem("no_train", "error", "train", 0, "give examples to train on")]
-    counts = dataset.counts("train")
-    if not counts:  # targets without classes
+    if not dataset.counts("train"):  # targets without classes
         return found
+    found += [*_imbalance(dataset), *_tiny(dataset), *_absent(dataset)]
+    if empty := dataset.empty_folders:
+        found.append(problem("empty_class_folder", "warning", _some(empty), len(empty), "fill these folders or remove them"))
+    return found
+
+
+def _imbalance(dataset: Dataset) -> list[Problem]:
+    counts = dataset.counts("train")
     most, least = max(counts, key=lambda name: counts[name]), min(counts, key=lambda name: counts[name])
     ratio = counts[most] / max(counts[least], 1)
-    if ratio >= IMBALANCE_NOTE and dataset.form.target != "tags":  # most words are outside of every entity
-        advice = f"{most!r} has {counts[most]:,} examples, {least!r} {counts[least]:,}: judge by balanced accuracy and macro F1, not by accuracy alone"
-        found.append(problem("imbalance", "warning" if ratio >= IMBALANCE_WARNING else "note", "train", round(ratio), advice))
+    if ratio < IMBALANCE_NOTE or dataset.form.target == "tags":  # most words are outside of every entity
+        return []
+    advice = f"{most!r} has {counts[most]:,} examples, {least!r} {counts[least]:,}: judge by balanced accuracy and macro F1, not by accuracy alone"
+    return [problem("imbalance", "warning" if ratio >= IMBALANCE_WARNING else "note", "train", round(ratio), advice)]
+
+
+def _tiny(dataset: Dataset) -> list[Problem]:
+    """Classes with very few training examples, or, where there are none of these, with few."""
+    counts = dataset.counts("train")
     for limit, severity in ((TINY_CLASS, "warning"), (SMALL_CLASS, "note")):
-        small = [name for name in dataset.classes if counts[name] < limit]
-        if small:
-            found.append(
-                problem(
-                    "tiny_classes",
-                    severity,
-                    f"train: {_some(small)}",
-                    len(small),
-                    f"fewer than {limit} training examples each: add examples",
-                )
-            )
-            break
+        if small := [name for name in dataset.classes if counts[name] < limit]:
+            advice = f"fewer than {limit} training examples each: add examples"
+            return [problem("tiny_classes", severity, f"train: {_some(small)}", len(small), advice)]
+    return []
+
+
+def _absent(dataset: Dataset) -> list[Problem]:
+    """Classes that valid or test do not measure."""
+    found = []
     for name in ("valid", "test"):
         absent = [label for label, count in dataset.counts(name).items() if not count] if name in dataset.splits else []
         if absent:
-            found.append(
-                problem(
-                    "label_missing_in_split",
-                    "warning",
-                    f"{name}: {_some(absent)}",
-                    len(absent),
-                    f"nothing in {name} measures these classes",
-                )
-            )
-    if dataset.empty_folders:
-        found.append(
-            problem(
-                "empty_class_folder",
-                "warning",
-                _some(dataset.empty_folders),
-                len(dataset.empty_folders),
-                "fill these folders or remove them",
-            )
-        )
+            advice = f"nothing in {name} measures these classes"
+            found.append(problem("label_missing_in_split", "warning", f"{name}: {_some(absent)}", len(absent), advice))
     return found
 
 
@@ -134,30 +128,30 @@ def _label_sets(dataset: Dataset) -> list[Problem]:
     twins = [" / ".join(map(repr, names)) for names in alike.values() if len(names) > 1]
     found = []
     if twins:
-        found.append(
-            problem(
-                "labels_alike",
-                "warning",
-                _some(twins),
-                len(twins),
-                "these classes differ only by case, spaces or hyphens: write them one way",
-            )
-        )
-    unknown = [item for item in dataset.rejected if item.reason.endswith("is not in train")]
+        advice = "these classes differ only by case, spaces or hyphens: write them one way"
+        found.append(problem("labels_alike", "warning", _some(twins), len(twins), advice))
+    unknown = [item for item in dataset.rejected if item.reason.endswith(NOT_IN_TRAIN)]
     if unknown:
         where = ", ".join(f"{split} ({count})" for split, count in Counter(item.split for item in unknown).items())
-        reasons = _some(sorted({item.reason for item in unknown}))
-        found.append(
-            problem("label_not_in_train", "error", where, len(unknown), f"{reasons}: give train examples, or write the labels as in train")
-        )
+        found.append(problem("label_not_in_train", "error", where, len(unknown), _unknown(unknown, alike)))
     return found
+
+
+def _unknown(unknown: list[Rejected], alike: dict[str, list[str]]) -> str:
+    """Which labels train does not have, and which of them are a class of train in other letters. ``alike``: folded name -> classes."""
+    reasons = sorted({item.reason for item in unknown})
+    labels = [reason.removeprefix("label ").removesuffix(NOT_IN_TRAIN) for reason in reasons]
+    dressed = [f"{label} as {alike[key][0]!r}" for label in labels if (key := folded(label.strip("'\""))) in alike]
+    if dressed:
+        return f"{_some(reasons)}: write {_some(dressed)}, which differ only by case, spaces or hyphens"
+    return f"{_some(reasons)}: give train examples, or write the labels as in train"
 
 
 def _rejected(dataset: Dataset) -> list[Problem]:
     kinds = {"empty text": "empty_text", "no label": "missing_label", "not UTF-8": "wrong_encoding"}
     by_kind: dict[str, list[str]] = {}
     for item in dataset.rejected:
-        if not item.reason.endswith("is not in train"):
+        if not item.reason.endswith(NOT_IN_TRAIN):
             other = (
                 "ragged_rows" if item.reason.startswith("ragged") else "unreadable_images" if dataset.kind == "image" else "unreadable_rows"
             )

@@ -7,6 +7,7 @@ of the levels are the differences of the answers, made to fall from question to 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,9 @@ from regraft.tasks.classification import mistakes
 from regraft.tasks.inputs import shown
 from regraft.tasks.task import Floats, Solved, Task
 from regraft.trunk.trunk import Trunk
+
+Levels = NDArray[np.float64]
+"""The value of each level (k,), or of one for each example (n,)."""
 
 
 def head(trunk: Trunk, num_classes: int, dropout: float = 0.0) -> LinearHead:
@@ -62,34 +66,42 @@ def counts(targets: NDArray[np.integer], num_classes: int) -> tuple[int, ...]:
     return tuple(int(count) for count in np.bincount(targets, minlength=num_classes))
 
 
+def expected(values: Levels, answers: Floats) -> Levels:
+    """(n,) the mean level."""
+    found: Levels = answers.astype(np.float64) @ values
+    return found
+
+
+def statistics(values: Levels, answers: Floats, targets: NDArray[np.integer], classes: Sequence[str]) -> dict[str, Any]:
+    ranked = distances.statistics(expected(values, answers), values[targets])
+    return {"spearman": ranked["spearman"], **ranked, **metrics.statistics(metrics.Answers.of(answers, targets, classes))}
+
+
+def document(values: Levels, answers: Floats, targets: NDArray[np.integer], classes: Sequence[str]) -> dict[str, Any]:
+    found = measured(statistics(values, answers, targets, classes), len(targets))
+    return {**evaluate.document(answers, targets, classes), "metrics": {key: metric.json() for key, metric in found.items()}}
+
+
+def predictions(values: Levels, answers: Floats, classes: Sequence[str], inputs: Sequence[Any]) -> list[dict[str, Any]]:
+    best, means = answers.argmax(axis=1), expected(values, answers)
+    return [
+        {"input": shown(given), "label": classes[best[i]], "probability": float(answers[i, best[i]]), "value": float(means[i])}
+        for i, given in enumerate(inputs)
+    ]
+
+
+def quality(values: Levels, answers: Floats, targets: NDArray[np.integer]) -> Levels:
+    """Minus the distance of the mean level from the true one."""
+    return -np.abs(expected(values, answers) - values[targets])
+
+
+def mixable(targets: Tensor, outputs: int) -> Tensor:
+    return nn.functional.one_hot(targets, outputs + 1).float()
+
+
 def ordinal(name: str, facts: Mapping[str, Any] | None = None) -> Task:
     """The task for ``facts["levels"]``: the value of each class."""
     values = np.asarray((facts or {}).get("levels", ()), np.float64)
-
-    def expected(answers: Floats) -> NDArray[np.float64]:
-        """(n,) the mean level."""
-        found: NDArray[np.float64] = answers.astype(np.float64) @ values
-        return found
-
-    def statistics(answers: Floats, targets: NDArray[np.integer], classes: Sequence[str]) -> dict[str, Any]:
-        ranked = distances.statistics(expected(answers), values[targets])
-        return {"spearman": ranked["spearman"], **ranked, **metrics.statistics(metrics.Answers.of(answers, targets, classes))}
-
-    def document(answers: Floats, targets: NDArray[np.integer], classes: Sequence[str]) -> dict[str, Any]:
-        found = measured(statistics(answers, targets, classes), len(targets))
-        return {**evaluate.document(answers, targets, classes), "metrics": {key: metric.json() for key, metric in found.items()}}
-
-    def predictions(answers: Floats, classes: Sequence[str], inputs: Sequence[Any]) -> list[dict[str, Any]]:
-        best, means = answers.argmax(axis=1), expected(answers)
-        return [
-            {"input": shown(given), "label": classes[best[i]], "probability": float(answers[i, best[i]]), "value": float(means[i])}
-            for i, given in enumerate(inputs)
-        ]
-
-    def quality(answers: Floats, targets: NDArray[np.integer]) -> NDArray[np.float64]:
-        """Minus the distance of the mean level from the true one."""
-        return -np.abs(expected(answers) - values[targets])
-
     return Task(
         name=name,
         form=FORMS[name],
@@ -97,16 +109,16 @@ def ordinal(name: str, facts: Mapping[str, Any] | None = None) -> Task:
         head=head,
         losses=losses,
         answers=probabilities,
-        statistics=statistics,
-        document=document,
-        predictions=predictions,
+        statistics=partial(statistics, values),
+        document=partial(document, values),
+        predictions=partial(predictions, values),
         mistakes=mistakes,
-        quality=quality,
+        quality=partial(quality, values),
         solve=solve,
         outputs=lambda num_classes: num_classes - 1,
         counts=counts,
-        mixable=lambda targets, outputs: nn.functional.one_hot(targets, outputs + 1).float(),
-        bind=lambda known: ordinal(name, known),
+        mixable=mixable,
+        bind=partial(ordinal, name),
         facts=dict(facts or {}),
     )
 
