@@ -65,3 +65,20 @@ def test_a_refusal_is_one_document_and_exit_3(regraft, model, tmp_path):
 
 def test_the_tolerance_that_is_said_is_the_one_that_holds():
     assert GIVEN["tolerance"][1] == TOLERANCE
+
+
+def test_a_new_task_is_a_further_head(regraft, data, model, tmp_path):
+    assert regraft("tune", str(data), "--model", model, "--strategy", "linear_probe", "--name", "mine", "--json")[0] == 0
+    other = write_tickets(tmp_path / "other.csv", classes=5, skip=5)
+    code, out, err = regraft("grow", "mine", str(other), "--new-task", "topic", "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    jsonschema.validate(document, json.loads(SCHEMA.read_text()))
+    assert document["name"] == "mine.topic" and document["head"]["name"] == "topic" and document["control"]["verdict"]["verdict"] == "tie"
+    code, out, err = regraft("grow", "mine", str(other), "--new-task", "again", "--no-control")
+    assert code == 0 and "shared, byte for byte: stem, blocks.0, blocks.1; its own: head" in out, err
+    assert len(json.loads(regraft("predict", "mine", "where is it", "--head", "topic", "--json")[1])["predictions"][0]["top"]) == 5
+    assert json.loads(regraft("evaluate", "mine", str(other), "--head", "topic", "--json")[1])["num_examples"] == 100
+    assert "further head topic" in regraft("show", "mine")[1]
+    code, _, err = regraft("predict", "mine", "where is it", "--head", "topics")
+    assert code == 2 and "its further heads are again, topic" in err

@@ -16,13 +16,14 @@ def run(
     data: Annotated[str, options.DATA],
     split: Annotated[str | None, typer.Option("--split", help="train, valid or test of the data [default: test, else all of it]")] = None,
     against: Annotated[str | None, typer.Option("--against", help="another generation, compared on the same examples")] = None,
+    head: options.Head = None,
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
     """Metrics with intervals on labelled data; with --against, a paired verdict: better, worse or tie."""
     from regraft.tune.generation import open
 
-    generation = open(name, store=store)
+    generation = open(name, head=head, store=store)
     other = open(against, store=store) if against else None
     document = generation.evaluate(data, split=split, against=other)
     emit_json(document) if json else say(text(document))

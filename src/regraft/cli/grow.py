@@ -28,6 +28,12 @@ GIVEN = {
     ),
     "remove_class": (Annotated[list[str] | None, typer.Option("--remove-class", help="forget this class; repeatable")], None),
     "remove_examples": (Annotated[str | None, typer.Option("--remove-examples", help="forget the examples in this file")], None),
+    "new_task": (Annotated[str | None, typer.Option("--new-task", help="DATA is for another task: a further head of this name")], None),
+    "control": (
+        Annotated[bool, typer.Option("--control/--no-control", help="with --new-task: compare with the same plan on the pretrained model")],
+        True,
+    ),
+    "task": (options.Task, None),
     "strategy": (options.StrategyText, None),
     "objective": (options.ObjectiveText, None),
     "input": (options.Input, None),
@@ -42,8 +48,9 @@ GIVEN = {
     ),
     "set": (options.Set, None),
     "allow_rejected": (options.AllowRejected, False),
+    "resume": (Annotated[bool, typer.Option("--resume", help="go on with this step where it was interrupted, or start it")], False),
 }
-OF_GROWTH = ("way", "tolerance", "accept_forgetting", "remove_class", "remove_examples")
+OF_GROWTH = ("way", "tolerance", "accept_forgetting", "remove_class", "remove_examples", "new_task", "control", "resume")
 
 
 @gathered(GIVEN)
@@ -90,7 +97,7 @@ def text(document: dict[str, Any]) -> str:
 
     cost = document["cost"]
     lines = [
-        "", metrics_table(document["metrics"]), "", retention_text(document), "",
+        "", metrics_table(document["metrics"]), "", new_task_text(document) if "sharing" in document else retention_text(document), "",
         f"time {seconds_text(cost['time_s'])}, peak memory {bytes_text(cost['peak_memory_bytes'])}, stored {bytes_text(cost['stored_bytes'])}",
         *(f"! {warning}" for warning in document["warnings"]),
         "",
@@ -98,6 +105,20 @@ def text(document: dict[str, Any]) -> str:
         f"report     {document['report']}",
         f"next       regraft rollback {document['name']}, to go back   regraft show {document['name']}",
     ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def new_task_text(document: dict[str, Any]) -> str:
+    """What the further head shares with its parent, and how it does beside the same plan on the pretrained model."""
+    head, sharing, control = document["head"], document["sharing"], document["control"]
+    lines = [f"head {head['name']!r} on the trunk of {head['of'][:12]}, which answers as before",
+             f"shared, byte for byte: {', '.join(sharing['shared']) or 'nothing'}; its own: {', '.join(sharing['own'])}"]  # fmt: skip
+    if control and control["verdict"]:
+        verdict, d = control["verdict"], control["verdict"]["difference"]
+        lines.append(f"against the same plan on {control['model']} alone: {verdict['verdict']}, {verdict['metric']} "
+                     f"{d['value']:+.4f} [{d['low']:+.4f}, {d['high']:+.4f}] on the same {d['n']:,} examples")  # fmt: skip
+    elif control:
+        lines.append(f"no control: {control['why']}")
     return "\n".join(lines)
 
 

@@ -14,6 +14,7 @@ from regraft.cli.resolve import resolved
 DATA = typer.Argument(help="a folder of class folders, a folder with train/ valid/ test/, or a CSV, TSV, JSONL or Parquet file")
 Data = Annotated[str, DATA]
 Name = Annotated[str, typer.Argument(help="a generation: its name, tag, name~1, or the start of its digest")]
+Head = Annotated[str | None, typer.Option("--head", help="a further head on its trunk (regraft grow --new-task)")]
 Json = Annotated[bool, typer.Option("--json", help="print exactly one JSON document on stdout")]
 Store = Annotated[str | None, typer.Option("--store", help="folder of the lineage [default: $REGRAFT_STORE, else the nearest .regraft/]")]
 Model = Annotated[

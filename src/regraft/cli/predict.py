@@ -19,13 +19,14 @@ IMAGE_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tif
 def run(
     name: options.Name,
     inputs: Annotated[list[str], typer.Argument(help="texts, image files or folders; - reads lines from stdin")],
+    head: options.Head = None,
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
     """Label texts or images with a generation; a pair of texts is written with a tab between them."""
     from regraft.tune.generation import open
 
-    generation = open(name, store=store)
+    generation = open(name, head=head, store=store)
     predictions = generation.predict(gather(inputs, generation.kind))
     emit_json({"schema": 1, "predictions": predictions}) if json else say(text(predictions))
 

@@ -20,12 +20,14 @@ def run(
 ) -> None:
     """One generation: where it came from, the grid, metrics, cost."""
     from regraft.lineage import Store
+    from regraft.lineage.heads import heads
 
     lineage = Store.locate(store)
     generation = lineage.get(name)
     document = {**generation.manifest, "digest": generation.digest, "name": generation.name, "verified": verify}
     if verify:
         document["checked"] = lineage.verify_lineage(generation.digest)
+    document["heads"] = {head: one.digest for head, one in heads(lineage, generation).items()}
     document.pop("tensors", None)
     emit_json(document) if json else say(text(document))
 
@@ -42,6 +44,7 @@ def text(document: dict[str, Any]) -> str:
         f"made {document['created'][:16].replace('T', ' ')} from {document['model']}"
         + (f", parent{'s' if ',' in parents else ''} {parents}" if parents else ""),
         f"{document['task']}, {outputs}, data {document['data']['fingerprint'][:12]} ({document['data']['reference']})",
+        *(f"further head {head}: {digest[:12]}" for head, digest in document["heads"].items()),
         "",
         grid(Plan.from_json(document["plan"])) if document["plan"]["phases"] else f"{document['strategy']}: nothing was trained",
         "",

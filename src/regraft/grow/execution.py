@@ -76,7 +76,8 @@ class Growing(Execution):
             start += len(split)
         more, unmeasured = self.unseen(network)
         asked = f"grow {self.memory.record.name} with {self.source}"
-        return judge(asked, [*answers, *more], self.gate, unmeasured=unmeasured).json()
+        head = {"head": self.memory.manifest["head"]} if "head" in self.memory.manifest else {}
+        return {**judge(asked, [*answers, *more], self.gate, unmeasured=unmeasured).json(), **head}
 
     def before(self, split: Split) -> list[str]:
         """What the parent answered to these examples: as it was recorded, or asked again."""

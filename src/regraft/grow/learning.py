@@ -88,13 +88,13 @@ def opened(growth: Growth, memory: Memory, hooks: Hooks) -> Dataset:
     return dataset
 
 
-def job_of(growth: Growth, memory: Memory, hooks: Hooks, *, dataset: Dataset) -> GrownJob:
+def job_of(growth: Growth, memory: Memory, hooks: Hooks, *, dataset: Dataset, kind: type[GrownJob] = GrownJob) -> GrownJob:
     """The job over the parent's trunk as it stands."""
     rebuilt = rebuild.network(memory.store, memory.record.digest)
     trunk = rebuilt.network.trunk
     trunk.reference = memory.manifest["model"]
-    return GrownJob(request=growth.request, dataset=dataset, reference=memory.manifest["model"], trunk=trunk, outline=_outline(memory) or measure(trunk),
-                    work=hooks.work, store=memory.store, parent=memory.record, first=rebuilt)  # fmt: skip
+    return kind(request=growth.request, dataset=dataset, reference=memory.manifest["model"], trunk=trunk, outline=_outline(memory) or measure(trunk),
+                work=hooks.work, store=memory.store, parent=memory.record, first=rebuilt)  # fmt: skip
 
 
 def _outline(memory: Memory) -> Outline | None:

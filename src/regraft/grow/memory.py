@@ -48,8 +48,14 @@ class Memory:
         return self.store.lineage(self.record.digest)
 
     @cached_property
+    def own(self) -> list[lineage.Generation]:
+        """Those of the family that answer the same question: a further head has nothing from before it was grown but its trunk."""
+        head = self.manifest.get("head")
+        return [one for one in self.family if one.manifest.get("head") == head]
+
+    @cached_property
     def keeper(self) -> lineage.Generation:
-        return next((one for one in self.family if one.manifest.get("kept")), self.record)
+        return next((one for one in self.own if one.manifest.get("kept")), self.record)
 
     def rows(self, what: str) -> list[Row]:
         return [row for row in self.keeper.manifest.get("kept", []) if row["what"] == what]
@@ -84,7 +90,7 @@ class Memory:
     def seen(self) -> frozenset[int]:
         """Keys of all examples that the generation or an ancestor learned from (train and valid), less what was forgotten since."""
         found: set[int] = set()
-        for one in self.family:
+        for one in self.own:
             found.update(_keys(self.store, one, SEEN))
             if "gate" in one.manifest:  # a grown one says it of all its ancestors
                 break

@@ -5,7 +5,7 @@ schema kind name created digest         no: what the store writes
 task model classes edits source         yes
 plan                                    yes, but for its reasons, warnings, cost and data, and which phases were computed live
 data.fingerprint                        yes; the rest of ``data`` no (paths and dates differ between machines)
-parent parents base, tensors' digests   yes
+parent parents head base, tensors       yes
 metrics cost environment and the rest   no: measured, so they may differ between two equal runs
 """
 
@@ -90,6 +90,8 @@ def digest_of(manifest: Mapping[str, Any], tensors: Mapping[str, str]) -> str:
     stable = {key: manifest.get(key) for key in STABLE}
     if several := manifest.get("parents"):
         stable["parents"] = list(several)
+    if head := manifest.get("head"):
+        stable["head"] = dict(head)
     return digest.of_json({"schema": SCHEMA, **stable, "plan": plan, "data": fingerprint, "tensors": dict(tensors)})
 
 

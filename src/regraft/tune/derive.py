@@ -15,7 +15,14 @@ INHERITED = ("task", "model", "source", "family", "input", "width", "pooling", "
 
 def inherited(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """What such a generation takes over from the manifest of its (first) parent."""
-    return {"schema": 1, **{key: manifest[key] for key in INHERITED}, "facts": manifest.get("facts", {}), "environment": environment()}
+    head = {"head": manifest["head"]} if "head" in manifest else {}
+    return {
+        "schema": 1,
+        **{key: manifest[key] for key in INHERITED},
+        "facts": manifest.get("facts", {}),
+        "environment": environment(),
+        **head,
+    }
 
 
 def derive(

@@ -82,6 +82,17 @@ class Execution:
         return found
 
     def _open_folders(self) -> None:
+        self._open_folders()
+
+    def measured(self, split: str) -> Measured:
+        """Train, answer ``split``, and leave nothing behind: a control, of which only the figures are wanted."""
+        self._open_folders()
+        network, _, _ = self.trained()
+        found = self.answered(network, split)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return found
+
+    def _open_folders(self) -> None:
         self.folder = self.store.run_folder(self.name)
         self.cache = Cache(self.store.cache_folder, CACHE_BYTES) if self.plan.settings.cache else None
 

@@ -15,6 +15,7 @@ from regraft.data.encode import Encoded, encode
 from regraft.data.load import load_known
 from regraft.errors import RequestError
 from regraft.evaluate.compare import Verdict, paired
+from regraft.lineage.heads import chosen
 from regraft.report import pages
 from regraft.serve.predictor import Predictor
 from regraft.spec import SPLITS, InputKind
@@ -126,7 +127,8 @@ class Generation:
         return pages.rewrite(self.store.run_folder(self.name), self.digest)
 
 
-def open(name: str, *, store: str | Path | None = None) -> Generation:
-    """The generation that a name, tag, digest or ``name~1`` means, from the store given or found."""
+def open(name: str, *, head: str | None = None, store: str | Path | None = None) -> Generation:
+    """The generation that a name, tag, digest or ``name~1`` means, from the store given or found; with ``head`` the further head of that name
+    on its trunk."""
     where = lineage.Store.locate(store)
-    return Generation(where, where.get(name))
+    return Generation(where, chosen(where, name, head))
