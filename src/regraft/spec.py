@@ -47,6 +47,7 @@ FORMS: dict[str, Form] = {
     "text-multilabel": Form("text", target="set"),
     "image-multilabel": Form("image", target="set"),
     "token-classification": Form("text", "words", "tags"),
+    "semantic-segmentation": Form("image", target="mask"),
 }
 """The form of each task that comes with the package; ``regraft.tasks`` holds what else there is to say about them."""
 

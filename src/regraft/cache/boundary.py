@@ -126,7 +126,7 @@ class Boundary:
         counterpart may, where the boundary stage begins with an operation in place.
         """
         with self._pooled_already() if POOLED in entries else nullcontext():
-            if through is None and self.index == len(self.network.trunk.stages):
+            if through is None and self.index == len(self.network.trunk.stages) and not self.network.reads_maps:
                 (features,) = entries.values()
                 return self.network.head(self._as_live(features), inputs.get("attention_mask"))
             return self._resume(entries, inputs, through or self.network)

@@ -14,6 +14,7 @@ from regraft.cache.forwards import Forward, evaluating, standing_in
 from regraft.cache.placeholder import NotReproduced, Placeholder, is_open
 from regraft.cache.structure import leaves
 from regraft.trunk.network import Network
+from regraft.trunk.pyramid import passed
 from regraft.trunk.trunk import Inputs
 
 Captured = dict[str, Tensor]
@@ -39,11 +40,17 @@ class Entrance:
 
 
 def entrance_of(module: nn.Module, calls_before: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entrance:
-    """The entrance that a call of ``module`` is: every open placeholder among its arguments is an entry."""
-    found = {path: leaf for path, leaf in leaves(args, kwargs).items() if is_open(leaf)}
+    """The entrance that a call of ``module`` is: every open placeholder among its arguments is an entry, and every map that a head reads from
+    below."""
+    found = {path: leaf for path, leaf in arriving(args, kwargs).items() if is_open(leaf)}
     first: dict[int, str] = {}
     names = {path: first.setdefault(id(leaf), path) for path, leaf in found.items()}
     return Entrance(module, calls_before, names, {name: found[name] for name in names.values()})
+
+
+def arriving(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Position -> what arrives there at a call: its arguments, and the maps on their way past it to the head."""
+    return leaves(args, kwargs) | {f"past.{path}": output for path, output in passed().items()}
 
 
 def run_to(
@@ -62,7 +69,7 @@ def run_to(
     def watch(module: nn.Module, own: Forward, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         for index, entrance in at[module]:
             if calls[module] == entrance.calls_before and index not in captured:
-                given = leaves(args, kwargs)
+                given = arriving(args, kwargs)
                 captured[index] = {name: given[name].detach() for name in entrance.entries}
                 if len(captured) == len(entrances):
                     raise Reached

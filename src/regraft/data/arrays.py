@@ -6,7 +6,7 @@
 | number | float64 | (n,) float32 |
 | set | fixed-size list of k float32 | (n, k) float32, 1 where the label applies |
 | tags | list of int64 | (n,) object: an int64 array for each sentence |
-| mask | string | (n,) object: the path of each mask |
+| mask | string | (n,) object: path and digest of each mask (:mod:`regraft.data.masks`) |
 """
 
 from __future__ import annotations
@@ -37,9 +37,11 @@ def of_column(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def blank(form: Form, inputs: list[str], num_classes: int) -> pa.Array:
-    """Targets of this form that say nothing, for inputs whose answer is to be predicted: class 0, the number 0, no label, tag 0 for every word."""
+    """Targets of this form that say nothing, for inputs whose answer is to be predicted: class 0, the number 0, no label, no mask, tag 0 for every word."""
     if form.target == "tags":
         return pa.array([[0] * (text.count(PART) + 1) for text in inputs], TAGS)
+    if form.target == "mask":
+        return pa.array([""] * len(inputs), MASK)
     if form.target == "set":
         return pa.array([[0.0] * num_classes for _ in inputs], set_of(num_classes))
     return pa.array(np.zeros(len(inputs)), NUMBER) if form.target == "number" else pa.array(np.zeros(len(inputs), np.int64), CLASS)
@@ -64,7 +66,12 @@ def as_bytes(column: pa.Array) -> bytes:
         return column.flatten().to_numpy().astype("<f4").tobytes()
     if pa.types.is_list(kind):
         return b"".join(row.values.to_numpy().astype("<i8").tobytes() + b"\n" for row in column)
-    return "\n".join(column.to_pylist()).encode()
+    return "\n".join(map(_content, column.to_pylist())).encode()
+
+
+def _content(mask: str) -> str:
+    """What is in a mask, wherever it lies: its digest."""
+    return mask.partition(PART)[2]
 
 
 def codes(splits: list[np.ndarray]) -> np.ndarray:
@@ -73,7 +80,7 @@ def codes(splits: list[np.ndarray]) -> np.ndarray:
         return np.concatenate(splits)
     known: dict[bytes, int] = {}
     rows = (row for targets in splits for row in targets)
-    keys = (row.encode() if isinstance(row, str) else np.asarray(row).tobytes() for row in rows)
+    keys = (_content(row).encode() if isinstance(row, str) else np.asarray(row).tobytes() for row in rows)
     return np.fromiter((known.setdefault(key, len(known)) for key in keys), np.int64, sum(map(len, splits)))
 
 

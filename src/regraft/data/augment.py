@@ -54,6 +54,8 @@ KNOBS: dict[str, Knob] = {
     "word_dropout": Knob("text", 0.1, 0.9),
     "word_swap": Knob("text", 0.1, 1.0),
 }
+PLACED = frozenset({"crop", "resized_crop", "flip", "jitter"})
+"""Those that a class for each pixel goes along with."""
 MIXING = frozenset({"mixup", "cutmix"})
 
 
@@ -89,7 +91,8 @@ class Augmentation:
         return dict(self.values)
 
     def apply(self, inputs: Mapping[str, Tensor], generator: torch.Generator, *, size: tuple[int, int] | None = None) -> dict[str, Tensor]:
-        """A changed batch, before ``prepare``; all that is random follows from one number drawn from ``generator``.
+        """A changed batch, before ``prepare``; all that is random follows from one number drawn from ``generator``. A ``mask`` (B, H, W) beside the
+        images moves with them (what goes beyond ``PLACED`` moves images alone).
 
         Image (B, 3, H, W), uint8 or float of 0..255: comes back as either; ``crop`` and ``resized_crop`` give ``size``
         (height, width) where it is given, which is how the margin of ``encode`` is used up; default: the size that came in.
@@ -100,8 +103,12 @@ class Augmentation:
             return dict(inputs)
         chance = _chance(generator)
         if self.kind == "image":
-            from regraft.data.pixels import change_pixels
+            from regraft.data.pixels import change_pixels, change_places
 
+            if "mask" in inputs:
+                again = np.random.default_rng()
+                again.bit_generator.state = chance.bit_generator.state  # the same windows
+                inputs = {**inputs, "mask": change_places(inputs["mask"], changes, again, size=size)}
             return {**inputs, "image": change_pixels(inputs["image"], changes, chance, size=size)}
         from regraft.data.words import change_words
 

@@ -91,6 +91,8 @@ def choose(rows: Rows, where: str, *, input: str | None = None, target: str | No
     """``rows``: a sample of the table, column by column. ``input`` (two, for a pair: ``first,second``) and ``target`` name columns and overrule;
     ``form`` is what the task asks for. Raises :class:`DataError` for an unknown name, and where the choice is open."""
     given = _named_inputs(rows, input)
+    if form is not None and form.target == "mask" and target is None and len(given) == 2:
+        given, target = given[:1], given[1]
     for option, name in (*(("--input", name) for name in given), ("--target", target)):
         if name is not None and name not in rows:
             raise DataError(f"{option} {name} in {where}", f"no such column; the columns are {', '.join(rows)}", suggest(name, rows))
@@ -99,6 +101,14 @@ def choose(rows: Rows, where: str, *, input: str | None = None, target: str | No
     split = _split_column(rows, taken=(*given, target))
     free = [column for column in facts if column.name != split]
     said = [f"Column {split!r} says which split a row belongs to."] if split else []
+    masked = (
+        _masks(free, given, target, where, wanted=form is not None and form.target == "mask")
+        if form is None or form.target == "mask"
+        else None
+    )
+    if masked:
+        told = f"Images are in column {masked[0]!r}, the paths of their masks in {masked[1]!r}."
+        return Columns((masked[0],), masked[1], split, Form("image", target="mask"), (told, *said))
     if (form is None and not given and target is None) or (form and form.parts == "words"):
         found = _words(rows, given, target, where, wanted=form is not None)
         if found:
@@ -163,6 +173,24 @@ def _words(rows: Rows, given: tuple[str, ...], target: str | None, where: str, *
     if wanted:
         raise DataError(f"find words and tags in {where}", f"no two columns hold lists of one length; the columns are {', '.join(rows)}",
                         "name them: --input tokens --target tags; or give a CoNLL file")  # fmt: skip
+    return None
+
+
+def _masks(facts: list[Facts], given: tuple[str, ...], target: str | None, where: str, *, wanted: bool) -> tuple[str, str] | None:
+    """Columns of images and of masks: paths both, as named, else the one whose name says so and the other one."""
+    paths = [column for column in facts if column.is_path]
+    masks = target if target in [column.name for column in paths] else None
+    if masks is None and target is None:
+        named = _by_name([column for column in paths if column.name not in given], forms.MASKS)
+        masks = named.name if named else None
+    free = [column for column in paths if column.name != masks]
+    image = given[0] if given else next((column.name for column in [_by_name(free, PATH_NAMES), *free[:1]] if column), None)
+    if masks and image and image != masks:
+        return image, masks
+    if wanted:
+        names = ", ".join(column.name for column in facts)
+        raise DataError(f"find images and masks in {where}", f"no two columns of image paths, one of them named as masks are; the columns are {names}",
+                        "name them: --input image --target mask")  # fmt: skip
     return None
 
 

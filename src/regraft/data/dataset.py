@@ -45,11 +45,13 @@ class Split:
     ``input``: text (its parts, if there are several, joined by ``spec.PART``), or absolute path of an image; ``target``: in the form that
     the task reads (:mod:`regraft.data.arrays`), for classification an int64 index into the data set's classes; ``digest``: SHA-256 in hex of the
     text or of the file's bytes; ``where``: file and row (rows as a spreadsheet counts them, the header being 1), or path within the data set.
+    ``facts``: those of the data set, where reading a target takes them (masks).
     """
 
     name: str
     table: pa.Table
     parts: Parts = "one"
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -60,7 +62,7 @@ class Split:
 
     @property
     def targets(self) -> np.ndarray:
-        """(n,) int64 classes, (n,) float32 numbers, (n, k) float32 sets, or (n,) objects: the tags of each sentence, the path of each mask."""
+        """(n,) int64 classes, (n,) float32 numbers, (n, k) float32 sets, or (n,) objects: the tags of each sentence, path and digest of each mask."""
         return arrays.of_column(self.table.column("target"))
 
     @property
@@ -72,7 +74,7 @@ class Split:
 
     def take(self, rows: np.ndarray | list[int]) -> Split:
         """The same split with only these rows, in this order."""
-        return Split(self.name, self.table.take(pa.array(rows, pa.int64())), self.parts)
+        return Split(self.name, self.table.take(pa.array(rows, pa.int64())), self.parts, self.facts)
 
 
 def unlabelled(inputs: Sequence[str], form: Form, num_classes: int) -> Split:

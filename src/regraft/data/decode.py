@@ -27,14 +27,16 @@ DRAFT_MARGIN = 2  # a JPEG is decoded at a half, quarter or eighth as long as it
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """An image is scaled until it just covers ``cover`` (height, width), then its middle ``size`` is kept."""
+    """An image is scaled until it just covers ``cover`` (height, width), then its middle ``size`` is kept. ``whole``: all of it is kept, and it is
+    stretched to ``size``: every place of it is to be answered for."""
 
     size: tuple[int, int]
     cover: tuple[int, int]
     interpolation: str = "bicubic"
+    whole: bool = False
 
     @classmethod
-    def of(cls, spec: InputSpec, *, margin: float = 1.0) -> Framing:
+    def of(cls, spec: InputSpec, *, margin: float = 1.0, whole: bool = False) -> Framing:
         """``margin`` times the model's size is kept, at the scale at which the model is evaluated as long as the image has that much at it."""
         if spec.size is None:
             raise RequestError("encode images", "the model states no image size", "--set input_size=224, or the size it was trained at")
@@ -43,11 +45,14 @@ class Framing:
         if spec.interpolation not in RESAMPLING:
             raise RequestError(f"interpolation {spec.interpolation!r}", "no such way to resize", f"one of: {', '.join(RESAMPLING)}")
         height, width = (round(side * margin) for side in spec.size)
+        if whole:
+            return cls((height, width), (height, width), spec.interpolation, whole)
         cover = max(height, int(spec.size[0] / spec.crop_fraction)), max(width, int(spec.size[1] / spec.crop_fraction))
         return cls((height, width), cover, spec.interpolation)
 
     def json(self) -> dict[str, Any]:
-        return {**asdict(self), "decoder": f"pillow {pillow_version}"}
+        named = asdict(self)
+        return {**{name: value for name, value in named.items() if name != "whole" or value}, "decoder": f"pillow {pillow_version}"}
 
 
 def decode(path: str, framing: Framing) -> np.ndarray:
@@ -86,6 +91,8 @@ def _to_bytes(grey: np.ndarray) -> np.ndarray:
 
 def frame(image: Image.Image, framing: Framing) -> np.ndarray:
     """Scale and crop; the rounding is torchvision's (``Resize`` of the shorter side, ``CenterCrop``), so the pixels are too."""
+    if framing.whole:
+        return np.asarray(image.resize(framing.size[::-1], RESAMPLING[framing.interpolation]))
     width, height = image.size
     cover_height, cover_width = framing.cover
     if cover_height * width <= cover_width * height:

@@ -10,7 +10,9 @@ import pyarrow as pa
 
 from regraft import digest
 from regraft.data.dataset import Progress, Rejected
+from regraft.data.legend import Legend
 from regraft.data.look import THUMB, Look, each, glance, study
+from regraft.data.masks import MaskLook
 from regraft.data.names import split_of
 from regraft.data.split import UNDECIDED
 from regraft.data.spool import Spool
@@ -34,7 +36,8 @@ class Raw:
 @dataclass(slots=True)
 class Examples:
     """``table``: of :data:`SCHEMA`, ``target`` being an index into ``labels`` (in order of appearance) and ``side`` one of split.TRAIN, VALID, TEST or
-    UNDECIDED. ``dhash`` (n,) uint64 and ``thumbs`` (n, 16, 16) uint8 are there for images that were studied."""
+    UNDECIDED. ``dhash`` (n,) uint64 and ``thumbs`` (n, 16, 16) uint8 are there for images that were studied. ``legend``: what the source says of the
+    values in masks; ``looks``: at each of ``labels``, once somebody has looked (masks)."""
 
     kind: str
     table: pa.Table
@@ -42,6 +45,8 @@ class Examples:
     rejected: list[Rejected]
     dhash: np.ndarray
     thumbs: np.ndarray
+    legend: Legend | None = None
+    looks: list[MaskLook] = field(default_factory=list)
 
 
 def collect(

@@ -14,6 +14,7 @@ PAIRS = (
     ("text_a", "text_b"), ("sentence_a", "sentence_b"), ("question_1", "question_2"), ("text_1", "text_2"), ("query", "document"),
 )  # fmt: skip
 WORDS = ("tokens", "words")
+MASKS = ("mask", "mask_path", "masks", "segmentation", "annotation", "label", "label_path", "target", "gt", "ground_truth", "掩码")
 TAGS = ("tags", "ner_tags", "labels", "pos_tags", "ner", "label")
 FEW_VALUES = 10
 """Numbers with decimals that take fewer values than this may be classes; --task regression tells."""

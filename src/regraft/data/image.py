@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from regraft import digest
+from regraft.data import arrays, masks
 from regraft.data.dataset import Split
 from regraft.data.decode import Framing, decode
-from regraft.data.encoded import Encoded, Progress
+from regraft.data.encoded import IGNORE, Encoded, Progress
+from regraft.data.masks import VOID
 from regraft.errors import DataError, StorageError
 from regraft.spec import InputSpec
 
@@ -33,11 +35,14 @@ MEMORY_BYTES = 1 << 30
 
 @final
 class ImageEncoded(Encoded):
-    """``pixels`` (n, height, width, 3) uint8, filled in the background; two threads that decode one row write the same bytes."""
+    """``pixels`` (n, height, width, 3) uint8, filled in the background; two threads that decode one row write the same bytes. ``marks`` (n, height,
+    width) uint8: the classes of the pixels, where the targets are masks."""
 
-    def __init__(self, split: Split, framing: Framing, pixels: np.ndarray, *, progress: Progress | None = None) -> None:
+    def __init__(
+        self, split: Split, framing: Framing, pixels: np.ndarray, *, marks: np.ndarray | None = None, progress: Progress | None = None
+    ) -> None:
         super().__init__(split.targets, split.digests, digest.of_json({"kind": "image", **framing.json()}))
-        self.pixels = pixels
+        self.pixels, self.marks, self._facts = pixels, marks, split.facts
         self._paths, self._framing, self._progress = split.inputs, framing, progress
         self._done = np.zeros(len(split), dtype=np.bool_)
         self._failure: DataError | None = None
@@ -47,12 +52,23 @@ class ImageEncoded(Encoded):
     def batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> dict[str, Tensor]:
         import torch
 
-        chosen = np.asarray(rows, dtype=np.int64)
+        self._decode(chosen := np.asarray(rows, dtype=np.int64))
+        return {"image": torch.from_numpy(self.pixels[chosen]).permute(0, 3, 1, 2)}
+
+    def _decode(self, rows: np.ndarray) -> None:
         if self._failure is not None:
             raise self._failure
-        for row in chosen[~self._done[chosen]]:
+        for row in rows[~self._done[rows]]:
             self.decode_row(int(row))
-        return {"image": torch.from_numpy(self.pixels[chosen]).permute(0, 3, 1, 2)}
+
+    def target_batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> Tensor:
+        if self.marks is None:
+            return super().target_batch(rows, width=width)
+        import torch
+
+        self._decode(chosen := np.asarray(rows, dtype=np.int64))
+        found = torch.from_numpy(self.marks[chosen]).long()
+        return found.masked_fill_(found == VOID, IGNORE)
 
     def wait(self) -> None:
         for job in self._jobs:
@@ -61,6 +77,8 @@ class ImageEncoded(Encoded):
     def decode_row(self, row: int) -> None:
         if not self._done[row]:
             self.pixels[row] = decode(self._paths[row], self._framing)
+            if self.marks is not None and self.targets[row]:
+                self.marks[row] = masks.resized(masks.classes_at(self.targets[row], self._facts), self._framing.size)
             self._done[row] = True
 
     def decode_chunk(self, start: int) -> None:
@@ -109,9 +127,13 @@ def encode_images(
     folder: Path | None = None,
 ) -> ImageEncoded:
     """Start decoding a split. Above ``memory_bytes`` the pixels lie in a memory-mapped file in ``folder`` (default: the system's)."""
-    framing = Framing.of(spec, margin=margin)
+    masked = split.table.schema.field("target").type == arrays.MASK
+    framing = Framing.of(spec, margin=margin, whole=masked)
     pixels = pixel_array((len(split), *framing.size, 3), memory_bytes=memory_bytes, folder=folder)
-    return ImageEncoded(split, framing, pixels, progress=progress)
+    marks = pixel_array((len(split), *framing.size), memory_bytes=memory_bytes, folder=folder) if masked else None
+    if marks is not None:
+        marks.fill(VOID)  # of an image without a mask, which is to be answered
+    return ImageEncoded(split, framing, pixels, marks=marks, progress=progress)
 
 
 def pixel_array(shape: tuple[int, ...], *, memory_bytes: int, folder: Path | None) -> np.ndarray:

@@ -13,12 +13,14 @@ import pyarrow as pa
 from regraft.data import arrays, class_map, duplicates, sources, split
 from regraft.data.dataset import Dataset, Progress, Rejected, Split, fingerprint, schema_of
 from regraft.data.examples import Examples, collect
+from regraft.data.mask_rows import Masked
 from regraft.data.rows import Folders, Tables, of_source
 from regraft.data.spool import Spool
 from regraft.data.targets import READERS, Learnt, Read
 from regraft.errors import DataError, suggest
 from regraft.spec import FORMS, SPLITS, Form, Parts
 
+Rows = Tables | Folders | Masked
 TaskLike = str | tuple[str, Form]
 """A task by name; one that does not come with the package by name and form."""
 TOLERATED_SHARE = 0.01
@@ -71,6 +73,7 @@ def load_more(
     total = _num_files(rows)
     near = rows.form.kind == "image" and any(fractions.values()) and total <= NEAR_IMAGES and not _gives_all(rows, fractions)
     found = collect(rows.raws(), rows.form.kind, near=near, may_be_blank=reader.may_be_blank, progress=progress, total=total)
+    found.legend = rows.legend
     _check_rejected(str(reference), found, [], allow_rejected)
     sides = class_map.sides(found)
     grows = known and rows.form.target == "class"
@@ -123,10 +126,9 @@ def _task_of(form: Form) -> str:
     return next(name for name, known in FORMS.items() if known == form)
 
 
-def _gives_all(rows: Tables | Folders, fractions: dict[int, float]) -> bool:
+def _gives_all(rows: Rows, fractions: dict[int, float]) -> bool:
     """Whether the names of files or folders already give every split that is wanted (a split column may still do so)."""
-    parts = rows.files if isinstance(rows, Tables) else rows.folders
-    return all(SPLITS[side] in parts for side, fraction in fractions.items() if fraction)
+    return all(SPLITS[side] in rows.parts for side, fraction in fractions.items() if fraction)
 
 
 def _check_rejected(reference: str, found: Examples, unread: list[Rejected], allow: bool) -> None:
@@ -191,9 +193,9 @@ def _dataset(
     sides: np.ndarray,
     found: Examples,
     said: list[str],
-    rows: Tables | Folders,
+    rows: Rows,
 ) -> Dataset:
-    splits = _build(found.table, read, sides, rows.form.parts)
+    splits = _build(found.table, read, sides, rows.form.parts, learnt.facts if rows.form.target == "mask" else {})
     named = class_map.sides(found)
     given = tuple(name for side, name in enumerate(SPLITS) if np.any(named == side))
     rejected = [*found.rejected, *read.rejected]
@@ -208,12 +210,12 @@ def _dataset(
         said=(*said, *noted),
         rejected=tuple(rejected),
         given_splits=given,
-        empty_folders=rows.empty if isinstance(rows, Folders) else (),
+        empty_folders=() if isinstance(rows, Tables) else rows.empty,
         facts=learnt.facts,
     )
 
 
-def _build(table: pa.Table, read: Read, sides: np.ndarray, parts: Parts) -> dict[str, Split]:
+def _build(table: pa.Table, read: Read, sides: np.ndarray, parts: Parts, facts: Mapping[str, Any]) -> dict[str, Split]:
     """One table per side, batch by batch, so that a table on disk is never in memory as a whole."""
     schema, usable = schema_of(read.column.type), read.strata >= 0
     spools = {side: Spool(schema) for side in range(len(SPLITS))}
@@ -226,8 +228,8 @@ def _build(table: pa.Table, read: Read, sides: np.ndarray, parts: Parts) -> dict
             spool.write(whole.filter(pa.array(usable[rows] & (sides[rows] == side))))
         at = rows.stop
     tables = {SPLITS[side]: spool.table() for side, spool in spools.items()}
-    return {name: Split(name, rows, parts) for name, rows in tables.items() if rows.num_rows}
+    return {name: Split(name, rows, parts, facts) for name, rows in tables.items() if rows.num_rows}
 
 
-def _num_files(rows: Tables | Folders) -> int:
-    return rows.num_files if isinstance(rows, Folders) else 0
+def _num_files(rows: Rows) -> int:
+    return 0 if isinstance(rows, Tables) else rows.num_files

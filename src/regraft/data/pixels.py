@@ -27,19 +27,32 @@ def change_pixels(
     image: Tensor, changes: Mapping[str, float], chance: np.random.Generator, *, size: tuple[int, int] | None = None
 ) -> Tensor:
     """Apply ``changes`` (name -> strength) to values in 0..255, uint8 or float; the result is either."""
-    size = size or (image.shape[-2], image.shape[-1])
-    flips = chance.random(len(image)) < changes.get("flip", 0.0)
-    if "crop" in changes:
-        image = crop(image, int(changes["crop"]), size, flips, chance)
-    elif "resized_crop" in changes:
-        image = resized_crop(image, changes["resized_crop"], size, flips, chance)
-    elif flips.any():
-        image = flip(image, flips)
+    image = _moved(image, changes, chance, size=size)
     if "rand_augment" in changes:
         image = rand_augment(image, changes["rand_augment"], chance)
     if "jitter" in changes:
         image = jitter(image, changes["jitter"], chance)
     return erase(image, changes["erase"], chance) if "erase" in changes else image
+
+
+def change_places(
+    mask: Tensor, changes: Mapping[str, float], chance: np.random.Generator, *, size: tuple[int, int] | None = None
+) -> Tensor:
+    """``mask`` (B, H, W) of integers, moved as ``change_pixels`` moves images with the same ``chance``; every value stays one that was there."""
+    return _moved(mask[:, None], changes, chance, size=size, mode="nearest-exact")[:, 0]
+
+
+def _moved(
+    image: Tensor, changes: Mapping[str, float], chance: np.random.Generator, *, size: tuple[int, int] | None, mode: str = "bilinear"
+) -> Tensor:
+    """The window that each image is cut to, mirrored or not: what comes first, and draws first."""
+    size = size or (image.shape[-2], image.shape[-1])
+    flips = chance.random(len(image)) < changes.get("flip", 0.0)
+    if "crop" in changes:
+        return crop(image, int(changes["crop"]), size, flips, chance)
+    if "resized_crop" in changes:
+        return resized_crop(image, changes["resized_crop"], size, flips, chance, mode=mode)
+    return flip(image, flips) if flips.any() else image
 
 
 def flip(image: Tensor, flips: np.ndarray) -> Tensor:
@@ -78,13 +91,18 @@ def mirror_pad(image: Tensor, padding: int) -> Tensor:
     return image
 
 
-def resized_crop(image: Tensor, min_area: float, size: tuple[int, int], flips: np.ndarray, chance: np.random.Generator) -> Tensor:
-    """A random window of ``min_area``..1 of the area and an aspect of 3:4..4:3, resized to ``size`` (bilinear, antialiased)."""
+def resized_crop(
+    image: Tensor, min_area: float, size: tuple[int, int], flips: np.ndarray, chance: np.random.Generator, *, mode: str = "bilinear"
+) -> Tensor:
+    """A random window of ``min_area``..1 of the area and an aspect of 3:4..4:3, resized to ``size`` (bilinear and antialiased, or by ``mode``)."""
     result = _empty(image, size)
     windows = random_windows(len(image), (image.shape[-2], image.shape[-1]), (min_area, 1.0), ASPECT, chance)
     for place, (top, left, height, width) in enumerate(windows):
         window = image[place : place + 1, :, top : top + height, left : left + width]
-        resized = functional.interpolate(window, size, mode="bilinear", antialias=True)[0]
+        if mode == "bilinear":
+            resized = functional.interpolate(window, size, mode=mode, antialias=True)[0]
+        else:
+            resized = functional.interpolate(window.float(), size, mode=mode)[0].to(image.dtype)
         result[place] = resized.flip(-1) if flips[place] else resized
     return result
 

@@ -12,6 +12,8 @@ from regraft.data.columns import Columns
 from regraft.data.dataset import Rejected
 from regraft.data.examples import Raw
 from regraft.data.hub import open_tables
+from regraft.data.legend import Legend, parted
+from regraft.data.mask_rows import Masked, of_folders
 from regraft.data.sources import ClassFolders, Source
 from regraft.data.tables import TableFile, open_table, sample
 from regraft.errors import DataError, suggest
@@ -28,10 +30,15 @@ class Tables:
     files: dict[str, list[TableFile]]
     columns: Columns
     root: Path
+    legend: Legend | None = None
 
     @property
     def form(self) -> Form:
         return self.columns.form
+
+    @property
+    def parts(self) -> frozenset[str]:
+        return frozenset(self.files)
 
     @property
     def said(self) -> tuple[str, ...]:
@@ -50,14 +57,21 @@ class Tables:
             inputs = self._inputs([batch.column(name).to_pylist() for name in named.inputs])
             where = [f"{file.path.name} row {row}" for row in batch.column("row").to_pylist()]
             splits = [value or "(empty)" for value in batch.column(named.split).to_pylist()] if named.split else [split] * len(where)
-            labels = batch.column(named.target).to_pylist()
-            yield Raw(inputs, [forms.joined_words(cell) for cell in labels] if self.form.target == "tags" else labels, where, splits)
+            yield Raw(inputs, self._labels(batch.column(named.target).to_pylist()), where, splits)
         yield Raw([], [], [], [], [Rejected(f"{file.path.name} row {row}", reason, split) for row, reason in file.rejected])
+
+    def _labels(self, cells: list[str | None]) -> list[str | None]:
+        if self.form.target == "mask":
+            return [self._path(cell) for cell in cells]
+        return [forms.joined_words(cell) for cell in cells] if self.form.target == "tags" else cells
+
+    def _path(self, cell: str | None) -> str | None:
+        return str(self.root / cell.strip()) if cell and cell.strip() else None
 
     def _inputs(self, columns: list[list[str | None]]) -> list[str | None]:
         """One input a row, as ``Split`` holds them."""
         if self.form.kind == "image":
-            return [str(self.root / value.strip()) if value and value.strip() else None for value in columns[0]]
+            return [self._path(cell) for cell in columns[0]]
         if self.form.parts == "pair":
             return [forms.joined(cells) for cells in zip(*columns, strict=True)]
         if self.form.parts == "words":
@@ -72,6 +86,11 @@ class Folders:
     folders: dict[str, ClassFolders]
     root: Path
     said: tuple[str, ...] = ()
+    legend: Legend | None = None
+
+    @property
+    def parts(self) -> frozenset[str]:
+        return frozenset(self.folders)
 
     @property
     def form(self) -> Form:
@@ -98,8 +117,17 @@ class Folders:
                     yield Raw(inputs, [label] * len(some), where, [split] * len(some))
 
 
-def of_source(source: Source, *, form: Form | None, input: str | None, target: str | None) -> Tables | Folders:
-    """``form``: what the task asks for; None to see what is there. ``input``: a column, a folder that relative image paths start from, or both as ``column@folder``; ``target``: a column."""
+def of_source(source: Source, *, form: Form | None, input: str | None, target: str | None) -> Tables | Folders | Masked:
+    """``form``: what the task asks for; None to see what is there. ``input``: a column, a folder that relative image paths start from, or both as ``column@folder``; ``target``: a column.
+    Of masks in folders they name these folders. ``target`` may say which values in masks to ignore (``ignore=255``)."""
+    ignore: frozenset[int] = frozenset()
+    if (form is not None and form.target == "mask") or (form is None and (source.masks or not source.folders)):
+        target, ignore = parted(target)
+    in_folders = not source.tables and not source.hub
+    if in_folders and (form.target == "mask" if form else not source.folders):
+        if form is not None and form.target != "mask":
+            raise DataError(f"a task without masks on {source.root}", "images beside masks", "leave --task out")
+        return of_folders(source, images=input, masks=target, ignore=ignore)
     if source.folders:
         if input or target:
             raise DataError(
@@ -120,7 +148,7 @@ def of_source(source: Source, *, form: Form | None, input: str | None, target: s
         raise DataError(f"read {where}", f"a header and no usable row{reason}", "give a table with labelled rows")
     chosen = choice.choose(head, where, input=column, target=target, form=form)
     _check_columns(files, chosen, first[0])
-    return Tables(files, chosen, root)
+    return Tables(files, chosen, root, Legend.of([source.root], ignore) if chosen.form.target == "mask" else None)
 
 
 def _tables(source: Source) -> dict[str, list[TableFile]]:

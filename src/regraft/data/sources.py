@@ -3,6 +3,7 @@
     cats/ dogs/                              class folders
     train/cats/ train/dogs/ test/cats/ ...   split folders (an images/ level in between is understood)
     train.csv valid.csv test.csv             split tables (any format of tables.FORMATS; shards too)
+    images/ masks/                           images and a mask for each (mask_pairs.py)
     tickets.csv                              one table, by itself or alone in a folder
     hf:owner/name                            hub data set, when online
 
@@ -13,10 +14,11 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
+from regraft.data import mask_pairs
 from regraft.data.names import IMAGE_ENDINGS, in_order, split_of
 from regraft.data.tables import is_table
 from regraft.errors import DataError
@@ -24,7 +26,9 @@ from regraft.errors import DataError
 TEXT_ENDINGS = frozenset({".txt"})
 NO_DATA = frozenset({".md", ".rst", ".html", ".pdf", ""})
 IMAGES_LEVEL = ("images", "imgs", "image")
-WHAT_IS_READ = "a folder of class folders, a folder with train/ and test/, or a .csv .tsv .jsonl .json .parquet .conll file"
+WHAT_IS_READ = (
+    "a folder of class folders, a folder with train/ and test/, images/ beside masks/, or a .csv .tsv .jsonl .json .parquet .conll file"
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,8 @@ class ClassFolders:
 @dataclass(frozen=True)
 class Source:
     """``root``: what paths are relative to. Exactly one of ``folders`` and ``tables`` is filled; their keys are split names, or ``""``
-    where nothing says which split a file belongs to. ``hub``: name of a hub data set. ``said``: what was found and what was left out."""
+    where nothing says which split a file belongs to. ``masks``: images with masks; beside ``folders`` where these are classes of images that have masks
+    too. ``hub``: name of a hub data set. ``said``: what was found and what was left out."""
 
     root: Path
     layout: str
@@ -51,6 +56,7 @@ class Source:
     tables: dict[str, list[Path]] = field(default_factory=dict)
     hub: str = ""
     said: tuple[str, ...] = ()
+    masks: mask_pairs.Pairs | None = None
 
 
 def resolve(reference: str | Path) -> Source:
@@ -84,6 +90,19 @@ def _folder(root: Path) -> Source:
     by_split = [table for table in tables if split_of(table.stem)]
     if by_split:
         return _split_tables(root, entries, by_split)
+    masks = mask_pairs.find(root) if folders else None
+    if masks and masks.plain:
+        return Source(root, "images and masks", masks=masks)
+    found = _of_classes(root, entries, tables)
+    if masks and found.folders:
+        more = "Masks lie beside the images: --task semantic-segmentation learns them."
+        return replace(found, masks=masks, said=(*found.said, more))
+    return found
+
+
+def _of_classes(root: Path, entries: list[Path], tables: list[Path]) -> Source:
+    """Class folders, in split folders or not, else the only table."""
+    folders = [entry for entry in entries if entry.is_dir()]
     if any(split_of(folder.name) for folder in folders):
         return _split_folders(root, entries)
     found = _class_folders(root)

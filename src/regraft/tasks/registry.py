@@ -9,6 +9,7 @@ from regraft.tasks.classification import IMAGE_CLASSIFICATION, TEXT_CLASSIFICATI
 from regraft.tasks.multilabel import IMAGE_MULTILABEL, TEXT_MULTILABEL
 from regraft.tasks.ordinal import IMAGE_ORDINAL, TEXT_ORDINAL
 from regraft.tasks.regression import IMAGE_REGRESSION, TEXT_PAIR_REGRESSION, TEXT_REGRESSION
+from regraft.tasks.segmentation import SEMANTIC_SEGMENTATION
 from regraft.tasks.task import Task
 from regraft.tasks.tokens import TOKEN_CLASSIFICATION
 
@@ -18,7 +19,7 @@ BUILT_IN = {
     for task in (
         TEXT_CLASSIFICATION, IMAGE_CLASSIFICATION, TEXT_PAIR_CLASSIFICATION,
         TEXT_REGRESSION, IMAGE_REGRESSION, TEXT_PAIR_REGRESSION, TEXT_ORDINAL, IMAGE_ORDINAL,
-        TEXT_MULTILABEL, IMAGE_MULTILABEL, TOKEN_CLASSIFICATION,
+        TEXT_MULTILABEL, IMAGE_MULTILABEL, TOKEN_CLASSIFICATION, SEMANTIC_SEGMENTATION,
     )
 }  # fmt: skip
 

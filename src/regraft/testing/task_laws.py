@@ -26,6 +26,7 @@ SURE = 12.0
 FACTS: dict[str, dict[str, Any]] = {
     "class": {}, "level": {"levels": [1.0, 2.0, 4.0]}, "number": {"mean": 5.0, "std": 2.0}, "set": {"thresholds": [0.5] * CLASSES},
     "tags": {"scheme": "BIO", "mean_words": float(LENGTH), "classes": ["O", "B-a", "I-a"]},
+    "mask": {"classes": ["a", "b", "c"], "values": [[0], [1], [2]], "ignore": [9], "mode": "grey", "colours": [[0, 0, 0], [9, 0, 0], [0, 9, 0]]},
 }  # fmt: skip
 NAMES = {"number": ("value",), "level": ("1", "2", "4"), "tags": ("O", "B-a", "I-a")}
 
@@ -63,6 +64,13 @@ def truth(task: Task, chance: np.random.Generator) -> tuple[Tensor, Tensor, np.n
             batch[row, 1 : 1 + len(tags)] = torch.from_numpy(tags)
         logits = SURE * torch.nn.functional.one_hot(batch.clamp(min=0), CLASSES).float()
         return logits, batch, arrays.ragged(words)
+    if kind == "mask":
+        marks = chance.integers(0, CLASSES, (EXAMPLES, LENGTH, LENGTH))
+        pixels = torch.from_numpy(marks)
+        logits = SURE * torch.nn.functional.one_hot(pixels, CLASSES).permute(0, 3, 1, 2).float()
+        batch = pixels.clone()
+        batch[:, 0, 0] = IGNORE
+        return logits, batch, arrays.ragged([*marks.astype(np.uint8)])
     return SURE * torch.nn.functional.one_hot(torch.from_numpy(drawn), CLASSES).float(), torch.from_numpy(drawn), drawn
 
 

@@ -14,10 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from regraft.data.encode import Encoded, prepare
+from regraft.data.encode import Encoded, centre, prepare
 from regraft.trunk.network import Network
 
 Rows = NDArray[np.integer]
+PLACES = 3
+"""Dimensions of targets that have a class for each pixel, (B, H, W)."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -59,12 +61,12 @@ class LiveFeed:
     is_cached = False
 
     def parts(self, rows: Rows, *, size: int, seed: int, epoch: int) -> list[Part]:
-        inputs, mixed = self.encoded.batch(rows), None
+        inputs, changed = self.encoded.batch(rows), None
         if self.augmentation is not None:
-            inputs, mixed = self._augmented(inputs, rows, torch.Generator().manual_seed(seed))
+            inputs, changed = self._augmented(inputs, rows, torch.Generator().manual_seed(seed))
         found = []
         for cut in cuts(len(rows), size):
-            targets = self.encoded.target_batch(rows[cut]) if mixed is None else mixed[cut]
+            targets = self._placed(self.encoded.target_batch(rows[cut])) if changed is None else changed[cut]
             part = self._prepared(trim({name: tensor[cut] for name, tensor in inputs.items()}))
             found.append(Part(part, targets.to(self.device), rows[cut]))
         return found
@@ -76,13 +78,22 @@ class LiveFeed:
     def _prepared(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         return prepare(inputs, self.network.trunk.input, device=self.device)
 
+    def _placed(self, targets: Tensor) -> Tensor:
+        """Masks of images that were kept with a margin: the middle, which is what ``prepare`` leaves of the images."""
+        return centre(targets, self.network.trunk.input.size) if targets.ndim == PLACES else targets
+
     def _augmented(self, inputs: dict[str, Tensor], rows: Rows, generator: torch.Generator) -> tuple[dict[str, Tensor], Tensor | None]:
-        """The inputs and, where examples were mixed, the targets (B, k) that they have now."""
-        inputs = self.augmentation.apply(inputs, generator, size=self.network.trunk.input.size)
+        """The inputs and, where examples were mixed or their places moved, the targets that they have now: (B, k), or (B, H, W)."""
+        targets = self.encoded.target_batch(rows)
+        has_places = targets.ndim == PLACES
+        beside = {"mask": targets} if has_places else {}
+        inputs = self.augmentation.apply({**inputs, **beside}, generator, size=self.network.trunk.input.size)
+        if has_places:
+            return inputs, self._placed(inputs.pop("mask"))
         if not self.augmentation.mixes:
             return inputs, None
         outputs = int(self.network.head.linear.out_features)  # type: ignore[union-attr, arg-type]
-        targets = self.mixable(self.encoded.target_batch(rows), outputs)
+        targets = self.mixable(targets, outputs)
         mixed: tuple[dict[str, Tensor], Tensor] = self.augmentation.mix(inputs, targets, generator)
         return mixed
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
+from regraft.trunk import pyramid
 from regraft.trunk.trunk import Inputs, Trunk
 
 HEAD = "head"
@@ -14,7 +15,8 @@ HEAD = "head"
 class Network(nn.Module):
     """State-dict names: ``host.<the host's own name>`` and ``head.<name>``.
 
-    The head is called as ``head(features, attention_mask_or_None)`` and returns logits (B, num_classes).
+    The head is called as ``head(features, attention_mask_or_None)`` and returns logits (B, num_classes). One that says ``reads_maps`` is given
+    the maps of ``trunk.pyramid`` in place of the features.
     """
 
     def __init__(self, trunk: Trunk, head: nn.Module) -> None:
@@ -24,7 +26,12 @@ class Network(nn.Module):
         self.head = head
 
     def forward(self, inputs: Inputs) -> Tensor:
-        return self.head(self.trunk.features(inputs), inputs.get("attention_mask"))
+        read = pyramid.maps if self.reads_maps else Trunk.features
+        return self.head(read(self.trunk, inputs), inputs.get("attention_mask"))
+
+    @property
+    def reads_maps(self) -> bool:
+        return bool(getattr(self.head, "reads_maps", False))
 
     @property
     def stage_names(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ labels as they are written --> learn (from train alone) --> classes and facts --
 
 from __future__ import annotations
 
-from regraft.data.targets import classes, levels, numbers, sets, tags
+from regraft.data.targets import classes, levels, masks, numbers, sets, tags
 from regraft.data.targets.reader import Learnt, Read, Reader
 from regraft.spec import Target
 
@@ -17,4 +17,5 @@ READERS: dict[Target, Reader] = {
     "number": numbers.READER,
     "set": sets.READER,
     "tags": tags.READER,
+    "mask": masks.READER,
 }
