@@ -8,6 +8,7 @@ from importlib import import_module
 
 import typer
 
+from regraft.cli.as_typed import Verb, Verbs
 from regraft.cli.console import emit_json, note
 from regraft.errors import RegraftError
 
@@ -38,6 +39,7 @@ VERBS = {
 def application() -> typer.Typer:
     """Every verb; their modules import nothing heavy until they are called."""
     app = typer.Typer(
+        cls=Verbs,
         help="Fine-tune pretrained models: a plan you can read, frozen parts computed once, results with intervals.",
         no_args_is_help=True,
         add_completion=False,
@@ -46,7 +48,7 @@ def application() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     for verb, module in VERBS.items():
-        app.command(verb)(import_module(module).run)
+        app.command(verb, cls=Verb)(import_module(module).run)
     app.callback()(_options)
     return app
 
