@@ -104,6 +104,8 @@ def test_a_recipe_is_read_and_a_flag_wins(regraft, data, model, tmp_path):
         (["plan", "{data}", "--model", "{model}", "--set", "lable_smoothing=1"], "did you mean 'label_smoothing'"),
         (["plan", "{data}", "--model", "{model}", "--lr", "fast"], "neither a number nor 'find'"),
         (["plan", "{data}", "--model", "{model}", "--epochs", "-1"], "epochs lies between"),
+        (["plan", "{data}", "--model", "{model}", "--set", "augment.colour=1"], "no augmentation of that name"),
+        (["plan", "{data}", "--model", "{model}", "--set", "augment.flip=1"], "flip"),
         (["plan", "{data}", "--model", "bundled:minilmm"], "did you mean"),
         (["plan"], "give DATA"),
         (["predict", "nobody", "text"], "the first one"),

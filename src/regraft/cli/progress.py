@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from regraft.cli.console import note, seconds_text
@@ -62,6 +63,7 @@ class Bar(Lines):
             transient=True,
         )
         self._task: Any = None
+        self._metric = ""
 
     def say(self, sentence: str) -> None:
         self._progress.console.print(sentence, markup=False, highlight=False)
@@ -79,11 +81,12 @@ class Bar(Lines):
 
     def on_step(self, record: StepRecord) -> None:
         rate = record.step / max(time.monotonic() - self._began, 1e-9)
-        facts = f"loss {record.loss:.3f}  lr {record.lr:.2g}  {rate:.1f} steps/s"
+        facts = f"loss {record.loss:.3f}  lr {record.lr:.2g}  {rate:.1f} steps/s{self._metric}"
         self._progress.update(self._task, completed=record.step, facts=facts)
 
     def on_epoch(self, record: EpochRecord) -> None:
         super().on_epoch(record)
+        self._metric = "".join(f"  {name} {value:.3f}" for name, value in list(record.valid.items())[:1])
         if self._phase and record.step >= self._phase.steps:
             self._hide()
 
@@ -100,7 +103,7 @@ class Bar(Lines):
 
 
 def phase_text(phase: PhaseStart) -> str:
-    how = "solved in closed form" if phase.solver == "closed_form" else f"{phase.epochs:g} epochs, {phase.steps} steps"
+    how = "solved in closed form" if phase.solver == "closed_form" else f"{phase.epochs:.3g} epochs, {phase.steps:,} steps"
     cached = ", frozen part read from the cache" if phase.cached else ""
     return f"phase {phase.index + 1} {phase.name}: {how}, {phase.trainable_parameters:,} parameters move{cached}"
 
@@ -111,6 +114,6 @@ def epoch_text(record: EpochRecord, phase: PhaseStart | None) -> str:
     told = (
         ["solved"]
         if record.loss is None
-        else [f"epoch {record.epoch}" + (f"/{phase.epochs:g}" if phase else ""), f"loss {record.loss:.4f}"]
+        else [f"epoch {record.epoch}" + (f"/{ceil(phase.epochs)}" if phase else ""), f"loss {record.loss:.4f}"]
     )
     return "  " + "  ".join([*told, *valid, seconds_text(record.seconds)])

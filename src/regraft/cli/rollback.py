@@ -21,4 +21,6 @@ def run(
 
     generation = Store.locate(store).rollback(name, to)
     document = {"schema": 1, "name": generation.name, "digest": generation.digest}
-    emit_json(document) if json else say(f"{name} -> {generation.digest[:12]}, made {generation.manifest['created']}")
+    emit_json(document) if json else say(
+        f"{name} -> {generation.digest[:12]}, made {generation.manifest['created'][:16].replace('T', ' ')}"
+    )

@@ -12,6 +12,7 @@ import psutil
 from regraft.advise.facts import Facts
 from regraft.advise.probe import ProbeResult
 from regraft.advise.strategy import Advice, choose
+from regraft.data.augment import Augmentation
 from regraft.plan import cost
 from regraft.plan.check import check
 from regraft.plan.objective import Objectives
@@ -37,6 +38,7 @@ def decide(
     strategy = parse(asked) if isinstance(asked, str) else asked
     advice = choose(data_facts(job, machine), job.outline, probe=probe, strategy=strategy, seed=int(given.get("seed", 0)))
     settings = settled(merged(advice.settings, given), machine)
+    Augmentation.of(settings.augment, job.dataset.kind)  # what cannot be meant is refused now, not when training begins
     strategy = strategy or parse(advice.strategy)
     plan = Plan(
         task=job.dataset.task,
