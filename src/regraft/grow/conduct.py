@@ -54,12 +54,12 @@ def grow(
         raise RequestError(f"grow {record.name}", "data to learn and something to forget" if removes else "neither data nor anything to forget",
                            "regraft grow NAME DATA, or regraft grow NAME --remove-class CLASS: one step at a time")  # fmt: skip
     run = _execution(growth, Memory(store, record), hooks, removes=removes)
-    made = run.go()
+    made = run if isinstance(run, Generation) else run.go()
     made.document.update({key: made.record.manifest[key] for key in DOCUMENTED if key in made.record.manifest})
     return made
 
 
-def _execution(growth: Growth, memory: Memory, hooks: Hooks, *, removes: bool) -> Execution:
+def _execution(growth: Growth, memory: Memory, hooks: Hooks, *, removes: bool) -> Execution | Generation:
     if growth.new_task is None:
         _check_one_task(growth, memory)
         return forgetting(growth, memory, hooks) if removes else learning(growth, memory, hooks)

@@ -30,7 +30,7 @@ class Growing(Execution):
 
     ``probes``: (row of the manifest, the kept examples as a split), in the order in which they begin the job's test split; what follows there is
     ``fresh["test"]``. ``fresh``: the new data by split, and nothing of what was kept. ``source``: what the new data is called.
-    ``lost_keys``: of examples that are to be forgotten.
+    ``lost_keys``: of examples that are to be forgotten. ``learned_from``: fingerprint of the data as it was given.
     """
 
     memory: Memory
@@ -39,6 +39,7 @@ class Growing(Execution):
     fresh: Mapping[str, Split] = field(default_factory=dict)
     source: str = ""
     lost_keys: frozenset[int] = frozenset()
+    learned_from: str = ""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -77,7 +78,7 @@ class Growing(Execution):
         more, unmeasured = self.unseen(network)
         asked = f"grow {self.memory.record.name} with {self.source}"
         head = {"head": self.memory.manifest["head"]} if "head" in self.memory.manifest else {}
-        return {**judge(asked, [*answers, *more], self.gate, unmeasured=unmeasured).json(), **head}
+        return {**judge(asked, [*answers, *more], self.gate, unmeasured=unmeasured).json(), **head, "learned": self.learned_from}
 
     def before(self, split: Split) -> list[str]:
         """What the parent answered to these examples: as it was recorded, or asked again."""

@@ -30,6 +30,7 @@ from regraft.plan.check import check
 from regraft.plan.plan import Plan
 from regraft.plan.settings import Settings
 from regraft.plan.strategy import Strategy, parse
+from regraft.report import pages
 from regraft.serve import rebuild
 from regraft.surgery.specs import Statistics
 from regraft.train.objective import read
@@ -37,8 +38,9 @@ from regraft.trunk import machine
 from regraft.trunk.measure import measure
 from regraft.trunk.network import HEAD
 from regraft.trunk.outline import Outline
-from regraft.tune import teacher
+from regraft.tune import document, teacher
 from regraft.tune.decide import decide
+from regraft.tune.generation import Generation
 from regraft.tune.job import facts_of
 from regraft.tune.kept import Kept
 
@@ -46,9 +48,11 @@ WATCHING = 4
 """Of the kept examples, one in so many watches instead of being learned again."""
 
 
-def learning(growth: Growth, memory: Memory, hooks: Hooks) -> Growing:
-    """The execution, ready to go; the plan has been shown."""
+def learning(growth: Growth, memory: Memory, hooks: Hooks) -> Growing | Generation:
+    """The execution, ready to go; the plan has been shown. To go on with a step that has ended already is that step's generation."""
     dataset = opened(growth, memory, hooks)
+    if growth.resume and memory.manifest.get("learned") == dataset.fingerprint:
+        return finished(growth, memory, hooks, dataset=dataset)
     news = news_of(dataset, memory)
     job = job_of(growth, memory, hooks, dataset=news.dataset)
     choice = ways.choose(memory, news, job.outline, asked=growth.way)
@@ -60,6 +64,7 @@ def learning(growth: Growth, memory: Memory, hooks: Hooks) -> Growing:
     shared: dict[str, Any] = {
         "job": job, "store": memory.store, "name": growth.request.run_name, "observer": hooks.observer, "command": hooks.command,
         "parent": memory.record.digest, "memory": memory, "gate": growth.gate, "probes": probes, "fresh": news.dataset.splits,
+        "resume": growth.resume, "learned_from": dataset.fingerprint,
         "source": Path(growth.request.data.rstrip("/")).stem or memory.record.name,
     }  # fmt: skip
     reasons = (*news.said, *choice.reasons)
@@ -73,6 +78,15 @@ def learning(growth: Growth, memory: Memory, hooks: Hooks) -> Growing:
     if hooks.on_plan:
         hooks.on_plan(plan)
     return run
+
+
+def finished(growth: Growth, memory: Memory, hooks: Hooks, *, dataset: Dataset) -> Generation:
+    """The generation of ``memory``, which is what this step made, with its document."""
+    record, plan = memory.record, Plan.from_json(memory.manifest["plan"])
+    manifest = {**memory.manifest, "cost": {**memory.manifest["cost"], "stored_bytes": record.stored_bytes}}
+    page = pages.path_of(memory.store.run_folder(record.name), record.digest)
+    job = job_of(growth, memory, hooks, dataset=dataset)
+    return Generation(memory.store, record, document.tune_document(manifest, plan, job, report=str(page)))
 
 
 def opened(growth: Growth, memory: Memory, hooks: Hooks) -> Dataset:

@@ -20,6 +20,7 @@ from regraft.grow.learning import job_of
 from regraft.grow.memory import Memory
 from regraft.grow.news import joined
 from regraft.grow.parent import GrownJob
+from regraft.grow.resembling import resembling
 from regraft.plan.strategy import parse
 from regraft.tasks import Task
 from regraft.train.closed_form import keys_of
@@ -126,7 +127,11 @@ def branching(growth: Growth, memory: Memory, hooks: Hooks) -> Branching:
 def _sided(dataset: Dataset, memory: Memory) -> tuple[Dataset, list[str]]:
     """What anyone in the family was tested on is a test here too: the trunk may not have learned it when it is measured."""
     tested = np.fromiter(memory.tested, np.uint64)
-    held = {name: np.isin(keys_of(split.digests), tested) for name, split in dataset.splits.items() if name != "test"}
+    held = {
+        name: np.isin(keys_of(split.digests), tested) | resembling(split, memory)
+        for name, split in dataset.splits.items()
+        if name != "test"
+    }
     moved = sum(int(rows.sum()) for rows in held.values())
     if not moved:
         return dataset, []
@@ -138,5 +143,5 @@ def _sided(dataset: Dataset, memory: Memory) -> tuple[Dataset, list[str]]:
         raise RequestError(
             f"grow {memory.record.name} with {dataset.reference}", "every example was a test example of an ancestor", "more data"
         )
-    said = [f"{moved:,} examples to learn from are test examples of an ancestor: they stay that"]
+    said = [f"{moved:,} examples to learn from are test examples of an ancestor, or nearly: they stay that"]
     return replace(dataset, splits=splits, fingerprint=fingerprint(dataset.task, dataset.classes, splits)), said

@@ -1,6 +1,7 @@
 """What is new in some data for a model that exists, and the side on which each example falls.
 
-An example keeps the side on which an ancestor had it: what anyone was tested on is never learned, and what anyone learned is no test.
+An example keeps the side on which an ancestor had it: what anyone was tested on, and what nearly repeats it, is never learned, and what anyone
+learned is no test.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pyarrow as pa
 from regraft.data.dataset import Dataset, Split, fingerprint
 from regraft.errors import DataError, RequestError
 from regraft.grow.memory import Memory
+from regraft.grow.resembling import resembling
 from regraft.spec import SPLITS
 from regraft.train.closed_form import keys_of
 
@@ -59,7 +61,7 @@ def of(dataset: Dataset, memory: Memory) -> News:
 
 def _sided(dataset: Dataset, memory: Memory) -> tuple[dict[str, Split], list[str]]:
     rows: dict[str, list[tuple[Split, np.ndarray]]] = {name: [] for name in SPLITS}
-    moved = dict.fromkeys(("tested", "learned", "again"), 0)
+    moved = dict.fromkeys(("tested", "near", "learned", "again"), 0)
     for name, split in dataset.splits.items():
         keys = keys_of(split.digests)
         tested = np.isin(keys, _array(memory.tested))
@@ -68,14 +70,17 @@ def _sided(dataset: Dataset, memory: Memory) -> tuple[dict[str, Split], list[str
             rows["test"].append((split, ~seen))
             moved["learned"] += int(seen.sum())
             continue
-        rows["test"].append((split, tested))
-        rows[name].append((split, ~tested & ~seen))
+        near = resembling(split, memory) & ~tested & ~seen
+        rows["test"].append((split, tested | near))
+        rows[name].append((split, ~tested & ~near & ~seen))
         moved["tested"] += int(tested.sum())
+        moved["near"] += int(near.sum())
         moved["again"] += int(seen.sum())
     said = [
         sentence
         for key, sentence in (
             ("tested", "{:,} examples to learn from are test examples of an ancestor: they stay that"),
+            ("near", "{:,} examples to learn from nearly repeat a test example of an ancestor: they are measured on, not learned"),
             ("learned", "{:,} test examples were learned by an ancestor: they are no test and are left out"),
             ("again", "{:,} examples were learned before and are not learned again"),
         )
