@@ -11,7 +11,9 @@ from typer.models import ArgumentInfo
 
 from regraft.cli.resolve import resolved
 
-DATA = typer.Argument(help="a folder of class folders, a folder with train/ valid/ test/, or a CSV, TSV, JSONL or Parquet file")
+DATA = typer.Argument(
+    help="a folder of class folders, a folder with train/ valid/ test/, images/ beside masks/, or a CSV, TSV, JSONL or Parquet file"
+)
 Data = Annotated[str, DATA]
 Name = Annotated[str, typer.Argument(help="a generation: its name, tag, name~1, or the start of its digest")]
 Head = Annotated[str | None, typer.Option("--head", help="a further head on its trunk (regraft grow --new-task)")]
@@ -22,13 +24,21 @@ Model = Annotated[
 ]
 Task = Annotated[
     str | None,
-    typer.Option("--task", help="e.g. text-classification, text-regression, text-multilabel, token-classification [default: inferred]"),
+    typer.Option(
+        "--task",
+        help="e.g. text-classification, text-regression, text-multilabel, token-classification, semantic-segmentation [default: inferred]",
+    ),
 ]
 Input = Annotated[
     str | None,
     typer.Option("--input", help="column that holds the text or the image path; two for pairs: first,second [default: inferred]"),
 ]
-Target = Annotated[str | None, typer.Option("--target", help="column that holds the label, number or tags [default: inferred]")]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        "--target", help="column that holds the label, number, tags or mask; ignore=255 leaves out pixels of that value [default: inferred]"
+    ),
+]
 StrategyText = Annotated[
     str | None, typer.Option("--strategy", "-s", help="e.g. lp_ft, top(n=2), 'freeze(below=blocks.3)+lora(rank=8)' [default: chosen]")
 ]

@@ -10,9 +10,10 @@ import typer
 
 from regraft.cli import options
 from regraft.cli.console import emit_json, say, table
+from regraft.cli.mask_files import MASK, is_uri, written
 from regraft.errors import RequestError
 
-DETAILS = ("top", "tags")
+DETAILS = ("top", "tags", "shares", "mask")
 IMAGE_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 
 
@@ -20,6 +21,7 @@ def run(
     name: options.Name,
     inputs: Annotated[list[str], typer.Argument(help="texts, image files or folders; - reads lines from stdin")],
     head: options.Head = None,
+    masks: Annotated[Path | None, typer.Option("--masks", help="folder to write predicted masks to, a PNG for each image")] = None,
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
@@ -28,6 +30,8 @@ def run(
 
     generation = open(name, head=head, store=store)
     predictions = generation.predict(gather(inputs, generation.kind))
+    if masks is not None:
+        predictions = written(predictions, masks)
     emit_json({"schema": 1, "predictions": predictions}) if json else say(text(predictions))
 
 
@@ -55,9 +59,14 @@ def _expand(given: str, kind: str) -> list[str]:
 
 def text(predictions: list[dict[str, Any]]) -> str:
     """A row for each input: what its task says of it, but for what is only of use in JSON."""
-    names = [name for name in predictions[0] if name not in DETAILS]
+    names = [name for name in predictions[0] if name not in DETAILS or _is_path(predictions[0], name)]
     rows = [[cell(prediction[name]) for name in names] for prediction in predictions]
     return table(names, rows, right=[i for i, name in enumerate(names) if isinstance(predictions[0][name], float)])
+
+
+def _is_path(prediction: dict[str, Any], name: str) -> bool:
+    """Is it a mask that was written to a file?"""
+    return name == MASK and not is_uri(prediction[MASK])
 
 
 def cell(value: Any) -> str:

@@ -91,8 +91,6 @@ def choose(rows: Rows, where: str, *, input: str | None = None, target: str | No
     """``rows``: a sample of the table, column by column. ``input`` (two, for a pair: ``first,second``) and ``target`` name columns and overrule;
     ``form`` is what the task asks for. Raises :class:`DataError` for an unknown name, and where the choice is open."""
     given = _named_inputs(rows, input)
-    if form is not None and form.target == "mask" and target is None and len(given) == 2:
-        given, target = given[:1], given[1]
     for option, name in (*(("--input", name) for name in given), ("--target", target)):
         if name is not None and name not in rows:
             raise DataError(f"{option} {name} in {where}", f"no such column; the columns are {', '.join(rows)}", suggest(name, rows))

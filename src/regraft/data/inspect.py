@@ -17,6 +17,7 @@ from regraft.data import duplicates, encoding
 from regraft.data.dataset import Dataset, Progress, Rejected
 from regraft.data.load import NEAR_IMAGES, NEAR_TEXTS
 from regraft.data.look import THUMB, WINDOW, Look, each, examine, study
+from regraft.data.mask_faults import fault, remarks
 from regraft.data.names import folded
 from regraft.data.overlap import Overlap
 
@@ -32,7 +33,7 @@ Problem = dict[str, Any]
 
 def inspect(dataset: Dataset, *, deep: bool = True, progress: Progress | None = None) -> dict[str, Any]:
     """The ``check`` document of ``dataset``: JSON-ready, problems sorted by severity. ``deep``: decode every image in full."""
-    problems = [*_classes(dataset), *_label_sets(dataset), *_rejected(dataset)]
+    problems = [*_classes(dataset), *_label_sets(dataset), *_rejected(dataset), *remarks(dataset)]
     if dataset.kind == "image":
         looks = _looks(dataset, deep, progress)
         problems += [*_broken(dataset, looks), *_sizes(dataset, looks)]
@@ -150,14 +151,19 @@ def _unknown(unknown: list[Rejected], alike: dict[str, list[str]]) -> str:
 def _rejected(dataset: Dataset) -> list[Problem]:
     kinds = {"empty text": "empty_text", "no label": "missing_label", "not UTF-8": "wrong_encoding"}
     by_kind: dict[str, list[str]] = {}
+    masked: dict[tuple[str, str], list[str]] = {}
     for item in dataset.rejected:
-        if not item.reason.endswith(NOT_IN_TRAIN):
+        about_mask = fault(item.reason) if dataset.form.target == "mask" else None
+        if about_mask:
+            masked.setdefault(about_mask, []).append(f"{item.where} ({item.reason})")
+        elif not item.reason.endswith(NOT_IN_TRAIN):
             other = (
                 "ragged_rows" if item.reason.startswith("ragged") else "unreadable_images" if dataset.kind == "image" else "unreadable_rows"
             )
             by_kind.setdefault(kinds.get(item.reason, other), []).append(f"{item.where} ({item.reason})")
     advice = "not used: mend or remove"
-    return [problem(kind, "warning", _some(places), len(places), advice) for kind, places in by_kind.items()]
+    found = [problem(kind, "warning", _some(places), len(places), advice) for kind, places in by_kind.items()]
+    return found + [problem(kind, "error", _some(places), len(places), advice) for (kind, advice), places in masked.items()]
 
 
 def _texts(dataset: Dataset) -> list[Problem]:

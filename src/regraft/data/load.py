@@ -13,6 +13,7 @@ import pyarrow as pa
 from regraft.data import arrays, class_map, duplicates, sources, split
 from regraft.data.dataset import Dataset, Progress, Rejected, Split, fingerprint, schema_of
 from regraft.data.examples import Examples, collect
+from regraft.data.mask_faults import fault
 from regraft.data.mask_rows import Masked
 from regraft.data.rows import Folders, Tables, of_source
 from regraft.data.spool import Spool
@@ -135,8 +136,10 @@ def _check_rejected(reference: str, found: Examples, unread: list[Rejected], all
     """``unread``: examples of ``found`` whose target could not be read."""
     total = found.table.num_rows + len(found.rejected)
     rejected = [*found.rejected, *unread]
-    reasons = Counter(item.reason for item in rejected).most_common(3)
-    listed = "; ".join(f"{reason} ({count:,}, first {next(r.where for r in rejected if r.reason == reason)})" for reason, count in reasons)
+    reasons = Counter(item.reason for item in rejected)
+    listed = "; ".join(
+        f"{reason} ({count:,}, first {next(r.where for r in rejected if r.reason == reason)})" for reason, count in reasons.most_common(3)
+    )
     if found.table.num_rows == len(unread):
         raise DataError(
             f"read {reference}",
@@ -148,8 +151,13 @@ def _check_rejected(reference: str, found: Examples, unread: list[Rejected], all
         raise DataError(
             f"read {reference}",
             f"{len(rejected):,} of {total:,} rows or files ({share:.1%}) cannot be used: {listed}",
-            "mend them, or accept it with --allow-rejected",
+            _advice(found, reasons.most_common(1)[0][0]),
         )
+
+
+def _advice(found: Examples, reason: str) -> str:
+    about_mask = fault(reason) if found.legend is not None else None
+    return about_mask[1] if about_mask else "mend them, or accept it with --allow-rejected"
 
 
 def _carve(found: Examples, read: Read, sides: np.ndarray, classes: tuple[str, ...], fractions: dict[int, float]) -> list[str]:

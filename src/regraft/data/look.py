@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -22,6 +22,8 @@ WHOLE_ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
 END_WITHIN_BYTES = 4096
 WINDOW = 256
 BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises on damaged files
+
+Seen = TypeVar("Seen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def examine(path: Path) -> Look:
     return _look(path, _all_pixels)
 
 
-def each(look: Callable[[Path], Look], paths: Iterable[str | Path]) -> Iterator[Look]:
+def each(look: Callable[[Path], Seen], paths: Iterable[str | Path]) -> Iterator[Seen]:
     """``look`` over ``paths`` in order, in threads (Pillow decodes outside the interpreter's lock), at most a window at a time in memory."""
     remaining = map(Path, paths)
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool, warnings.catch_warnings():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
@@ -45,7 +45,7 @@ def mean(values: Array) -> Statistic:
     return lambda rows: values[rows].mean(axis=1)
 
 
-def summed(parts: Array, ratio: Statistic) -> Statistic:
+def summed(parts: Array, ratio: Callable[[Array], Array]) -> Statistic:
     """``ratio`` of the sums of ``parts`` (n, m) over the rows drawn: it is called with (r, m) sums."""
 
     def statistic(rows: Rows) -> Array:

@@ -16,7 +16,7 @@ from regraft.evaluate.bootstrap import Array, Statistic
 from regraft.evaluate.document import SCHEMA, class_row, nothing_of_classes
 from regraft.evaluate.measure import measured, summed
 
-Counts = NDArray[np.int64]
+Counts = NDArray[np.integer]
 """(n, k, k): pixels of each image; rows are the truth, columns what they were called."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from regraft.report.markup import Html, el, join
@@ -18,7 +19,7 @@ CELL = 26
 
 
 def table(document: Document) -> Html | None:
-    """Precision, recall and F1 of each class, the weakest first; of many classes all but the first lie folded."""
+    """Precision, recall and F1 of each class (of pixels the IoU too), the weakest first; of many classes all but the first lie folded."""
     found = sorted(per_class(document), key=_weakness)
     if not found:
         return None
@@ -38,12 +39,15 @@ def _weakness(row: dict[str, Any]) -> tuple[bool, float, str]:
 
 
 def _rows(found: list[dict[str, Any]]) -> Html:
-    head = el("tr", [column(text) for text in ("class", "precision", "recall", "F1", "examples#")])
-    return el("div", el("table", el("thead", head), el("tbody", [_row(row) for row in found]), class_="classes"), class_="wide")
+    of_pixels = any("iou" in row for row in found)
+    names = (*(["IoU"] if of_pixels else []), "precision", "recall", "F1", "pixels#" if of_pixels else "examples#")
+    head = el("tr", [column(text) for text in ("class", *names)])
+    body = [_row(row, (*(["iou"] if of_pixels else []), "precision", "recall", "f1")) for row in found]
+    return el("div", el("table", el("thead", head), el("tbody", body), class_="classes"), class_="wide")
 
 
-def _row(row: dict[str, Any]) -> Html:
-    bars = [el("td", bar(number(row.get(key)), rate(row.get(key), 2), key)) for key in ("precision", "recall", "f1")]
+def _row(row: dict[str, Any], rates: Sequence[str]) -> Html:
+    bars = [el("td", bar(number(row.get(key)), rate(row.get(key), 2), key)) for key in rates]
     return el("tr", el("th", clipped(row["class"], 80), scope="row"), bars, el("td", count(row.get("n")), class_="number"))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from regraft.report.markup import Html, el, join
 from regraft.report.numbers import clipped, count, number, percent
-from regraft.report.reading import Document, rows
+from regraft.report.reading import Document, rows, texts
 
 MOST_ERRORS = 48
 LONGEST_TEXT = 400
@@ -34,6 +34,9 @@ def section(document: Document, image_bytes: int) -> Html | None:
     if left_out:
         notes.append(f"{left_out} images were left out to keep this page under 1 MB.")
     kind = "errors pictures" if any(_image(row) for row in found[:MOST_ERRORS]) else "errors"
+    if beside := next((texts(row, "beside") for row in found if texts(row, "beside")), []):
+        kind = "errors pictures strips"
+        notes.append(f"From left to right: the image, {', '.join(beside)}.")
     return join(el("p", " ".join(notes), class_="note"), el("div", cards, class_=kind))
 
 

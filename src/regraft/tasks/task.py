@@ -56,7 +56,7 @@ class Task:
     ``solve(features (n, d), targets, *, num_outputs, seed, restraint) -> weights, bias`` of the linear head that is best on frozen features
     (``restraint``: regularised so many times as strongly); ``None``: no closed form.
     ``outputs(num_classes)``: width of the head. ``counts(targets, num_classes)``: training examples of each class, for the advice.
-    ``pictures(answer, target, input) -> arrays (h, w, 3)``: of one example what a report shows beside its image (truth and answer as pictures).
+    ``pictures(answer, target, input) -> arrays (h, w, 3)``: the truth and the answer of one example, as a report shows them beside its image.
     ``augmentations``: names of those that leave the targets true; ``None``: all of the input's kind. ``mixable(targets, outputs) -> (B, k)``: the
     form in which the targets of two examples can be mixed.
     ``bind(facts) -> Task``. ``settle(scores, targets) -> facts`` that are decided on valid once training is over (thresholds).

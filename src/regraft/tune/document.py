@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,10 @@ from regraft.tune.job import Job
 
 SCHEMA = 1
 THUMBNAIL = 96
+BESIDE = ("the truth", "the answer")
+"""What ``Task.pictures`` gives, in words."""
+GAP = 3
+"""Pixels between pictures that stand side by side."""
 STEPS_SHOWN = 400
 MISTAKES_SHOWN = 24
 DRAWN = ("per_class", "confusion", "calibration", "scatter")
@@ -93,12 +97,19 @@ def curves(history: History) -> list[dict[str, Any]]:
 
 def errors_shown(task: Task, scores: NDArray[Any], split: Split, classes: tuple[str, ...]) -> list[dict[str, Any]]:
     """The worst mistakes with their texts, or with small pictures."""
-    found = task.mistakes(task.answers(scores), split.targets, classes, MISTAKES_SHOWN)
+    answers, targets = task.answers(scores), split.targets
+    found = task.mistakes(answers, targets, classes, MISTAKES_SHOWN)
     inputs = split.inputs if found else []
+
+    def picture(row: int) -> str:
+        beside = task.pictures(answers[row], targets[row], inputs[row]) if task.pictures else []
+        return thumbnail(Path(inputs[row]), beside)
+
     return [
         {
             "input": Path(inputs[mistake.row]).name if task.kind == "image" else inputs[mistake.row].replace(PART, BETWEEN[split.parts]),
-            "image": thumbnail(Path(inputs[mistake.row])) if task.kind == "image" else None,
+            "image": picture(mistake.row) if task.kind == "image" else None,
+            **({"beside": list(BESIDE)} if task.pictures else {}),
             "label": mistake.label,
             "predicted": mistake.predicted,
             "probability": mistake.probability,
@@ -107,13 +118,17 @@ def errors_shown(task: Task, scores: NDArray[Any], split: Split, classes: tuple[
     ]
 
 
-def thumbnail(path: Path) -> str:
-    """A small JPEG as a data URI."""
-    from PIL import Image
+def thumbnail(path: Path, beside: Sequence[NDArray[np.uint8]] = ()) -> str:
+    """A small JPEG as a data URI; the pictures ``beside`` (h, w, 3) stand to the right of the image, as large as it."""
+    from PIL import Image, ImageOps
 
     with Image.open(path) as image:
-        small = image.convert("RGB")
+        small = ImageOps.exif_transpose(image).convert("RGB")
         small.thumbnail((THUMBNAIL, THUMBNAIL))
-        buffer = io.BytesIO()
-        small.save(buffer, "JPEG", quality=80)
+    strip = Image.new("RGB", ((small.width + GAP) * (1 + len(beside)) - GAP, small.height), "white")
+    strip.paste(small, (0, 0))
+    for place, pixels in enumerate(beside, start=1):
+        strip.paste(Image.fromarray(pixels).resize(small.size, Image.Resampling.NEAREST), (place * (small.width + GAP), 0))
+    buffer = io.BytesIO()
+    strip.save(buffer, "JPEG", quality=80)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

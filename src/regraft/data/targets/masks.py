@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -26,13 +27,13 @@ MOST_UNNAMED = 64
 TURNED = (5, 6, 7, 8)
 """Orientations (EXIF) that stand for a quarter turn."""
 ORIENTATION = 0x0112
-NOT_CLASS, NOT_IN_TRAIN, OTHER_SIZE = "is no class", "is not in train", "mask of another size"
+NOT_CLASS, NOT_IN_TRAIN, OTHER_SIZE = "is no class", "is in no training mask", "mask of another size"
 
 
 def looks(found: Examples) -> list[MaskLook]:
     """One for each of ``found.labels``, which are the paths of masks; every pixel is read, once."""
     if not found.looks and found.labels:
-        found.looks = list(each(look, found.labels))  # type: ignore[arg-type]
+        found.looks = list(each(look, found.labels))
     return found.looks
 
 
@@ -78,7 +79,7 @@ def read(found: Examples, sides: np.ndarray, learnt: Learnt, reference: str, all
     faults = [one.fault or _unknown(one, known, mode, unknown) for one in seen]
     codes = found.table.column("target").to_numpy()
     images = found.table.column("input").to_pylist()
-    listed = [faults[code] or _other_size(size, seen[code]) for code, size in zip(codes, each(_size, images), strict=True)]  # type: ignore[type-var]
+    listed = [faults[code] or _other_size(size, seen[code]) for code, size in zip(codes, each(_size, images), strict=True)]
     where = found.table.column("where")
     rejected = [
         Rejected(where[row].as_py(), reason, SPLITS[sides[row]] if sides[row] >= 0 else "") for row, reason in enumerate(listed) if reason
@@ -160,7 +161,7 @@ def _other_size(image: tuple[int, int], mask: MaskLook) -> str:
     return f"{OTHER_SIZE}: {mask.size[0]} x {mask.size[1]} for an image of {image[0]} x {image[1]}"
 
 
-def _size(path: str) -> tuple[int, int]:
+def _size(path: Path) -> tuple[int, int]:
     """(width, height) of an image as a person sees it; of one that cannot be opened (0, 0)."""
     try:
         with Image.open(path) as image:

@@ -1,0 +1,67 @@
+"""Masks: a pretrained trunk against the same network from scratch, at the same settings, and the top layers alone.
+
+    python benchmarks/segmentation.py camvid DATA --store STORE --out results/segmentation_camvid.json
+    python benchmarks/segmentation.py magnetic_tile DATA ...
+
+Prints a row for each plan as it is done: mean IoU, pixel accuracy, seconds; and the paired comparison with scratch on the test images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from regraft.tune.conduct import tune
+from regraft.tune.generation import Generation
+
+COMMON = {"model": "bundled:vision", "batch_size": 8, "lr": 1e-3, "precision": "fp32", "refit": False, "seed": 0}
+JOBS: dict[str, dict[str, Any]] = {
+    "camvid": {"target": "ignore=11", "epochs": 40, "input_size": 128, "augment": {"crop": 8, "flip": 0.5}},
+    "magnetic_tile": {"task": "semantic-segmentation", "epochs": 15, "input_size": 128, "augment": {}},
+}
+PLANS = {
+    "camvid": {"full": "full", "scratch": "scratch"},
+    "magnetic_tile": {"top": "top(n=2)", "scratch": "scratch"},
+}
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("job", choices=sorted(JOBS))
+    asked.add_argument("data")
+    asked.add_argument("--store", default=".regraft")
+    asked.add_argument("--out", type=Path)
+    asked.add_argument("--seed", type=int, default=0)
+    asked.add_argument("--epochs", type=float)
+    given = asked.parse_args()
+    torch.set_num_threads(1)
+    settings = {**COMMON, **JOBS[given.job], "seed": given.seed}
+    if given.epochs:
+        settings["epochs"] = given.epochs
+    made = {plan: fitted(given, plan, strategy, settings) for plan, strategy in PLANS[given.job].items()}
+    first, scratch = (made[plan] for plan in (next(iter(PLANS[given.job])), "scratch"))
+    against = first.evaluate(given.data, against=scratch)
+    rows = {plan: row(generation) for plan, generation in made.items()}
+    document = {"job": given.job, "settings": settings, "plans": rows, "against_scratch": against["against"]}
+    print(json.dumps(document["against_scratch"]), flush=True)
+    if given.out:
+        given.out.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def fitted(given: argparse.Namespace, plan: str, strategy: str, settings: dict[str, Any]) -> Generation:
+    generation = tune(given.data, store=given.store, name=f"{given.job}-{plan}-{given.seed}", strategy=strategy, **settings)
+    print(plan, json.dumps(row(generation)), flush=True)
+    return generation
+
+
+def row(generation: Generation) -> dict[str, Any]:
+    cost = generation.record.manifest["cost"]
+    return {**generation.metrics["test"], **{key: cost[key] for key in ("time_s", "train_s", "peak_memory_bytes", "trainable_parameters")}}
+
+
+if __name__ == "__main__":
+    main()
