@@ -113,3 +113,20 @@ def test_a_head_that_is_solved_gets_no_advice_about_steps():
     advice = choose(text(1540, 77), transformer(), strategy=parse("linear_probe"))
     assert advice.settings.augment == () and advice.settings.label_smoothing == 0.0
     assert not any(reason.startswith("lr ") or "epochs" in reason.split(":")[0] for reason in advice.reasons)
+
+
+def pictures(num_examples: int, num_classes: int) -> Facts:
+    return Facts.of(np.arange(num_examples) % num_classes, num_classes, kind="image")
+
+
+def test_image_features_that_know_the_task_are_tuned_for_a_third_of_the_time():
+    usual, known = (choose(pictures(600, 2), convolutions(), probe=probed(share)) for share in (0.8, 0.96))
+    assert (usual.settings.epochs, known.settings.epochs) == (30, 10)
+    assert any("10 epochs" in reason and "a third of a starting point for 600 examples" in reason for reason in known.reasons)
+    scratch = choose(pictures(600, 2), convolutions(), probe=probed(0.96), strategy=parse("scratch"))
+    assert scratch.settings.epochs == 60
+
+
+def test_images_are_smoothed_at_any_number_of_classes_and_text_from_ten_on():
+    smoothing = [choose(facts, convolutions()).settings.label_smoothing for facts in (pictures(600, 2), text(600, 2), text(600, 10))]
+    assert smoothing == [0.1, 0.0, 0.1]

@@ -34,12 +34,12 @@ def choose(facts: Facts, outline: Outline, *, probe: ProbeResult | None = None, 
     reasons: list[str] = []
     if strategy is None:
         text, why = _strategy(facts, probe)
-        epochs = _epochs(facts, ())
+        epochs, _ = _epochs(facts, (), probe)
         text, limit = _within_time(text, facts, outline, epochs)
         strategy = parse(text)
         reasons = [why, *_probe_says(facts, probe), *limit]
     phases = strategy(outline)
-    settings, more = _settings(facts, outline, phases, seed)
+    settings, more = _settings(facts, outline, phases, probe, seed)
     return Advice(strategy.text, settings, (*reasons, *more))
 
 
@@ -101,25 +101,27 @@ def _hours(seconds: float) -> str:
     return f"{seconds / 3600:.1f} hours"
 
 
-def _epochs(facts: Facts, phases: Sequence[Phase]) -> float:
+def _epochs(facts: Facts, phases: Sequence[Phase], probe: ProbeResult | None) -> tuple[float, str]:
     epochs = priors.by_size(priors.EPOCHS["text" if facts.kind == "text" else "image"], facts.num_examples)
-    return epochs * (priors.SCRATCH_EPOCHS_FACTOR if any(phase.fresh for phase in phases) else 1.0)
+    usual = f"a starting point for {facts.num_examples:,} examples"
+    if any(phase.fresh for phase in phases):
+        return epochs * priors.SCRATCH_EPOCHS_FACTOR, usual
+    if facts.kind == "image" and probe is not None and probe.cv_accuracy.low >= priors.KNOWN:
+        return round(epochs * priors.KNOWN_EPOCHS_FACTOR), f"a third of {usual}: the features leave little to learn"
+    return epochs, usual
 
 
-def _settings(facts: Facts, outline: Outline, phases: Sequence[Phase], seed: int) -> tuple[Settings, list[str]]:
+def _settings(facts: Facts, outline: Outline, phases: Sequence[Phase], probe: ProbeResult | None, seed: int) -> tuple[Settings, list[str]]:
     """Settings for a grid that stands, and a sentence for each that is not simply the default."""
     if all(phase.solver == "closed_form" for phase in phases):
-        return Settings(seed=seed, refit=_worth_a_refit(facts)), _refit_reason(
-            facts
-        )  # no step is taken: no rate, epoch or augmentation to speak of
+        # no step is taken: no rate, epoch or augmentation to speak of
+        return Settings(seed=seed, refit=_worth_a_refit(facts)), _refit_reason(facts)
     lr, lr_reason = rate(outline, phases)
-    epochs, batch_size = _epochs(facts, phases), priors.by_size(priors.BATCH_SIZES, facts.num_examples)
+    epochs, epochs_reason = _epochs(facts, phases, probe)
+    batch_size = priors.by_size(priors.BATCH_SIZES, facts.num_examples)
     steps = round(epochs * facts.num_examples / batch_size)
-    reasons = [
-        lr_reason,
-        f"{epochs:g} epochs in batches of {batch_size}: about {steps:,} steps, a starting point for {facts.num_examples:,} examples",
-    ]
-    smoothing = priors.by_size(priors.LABEL_SMOOTHING, facts.num_classes)
+    reasons = [lr_reason, f"{epochs:g} epochs in batches of {batch_size}: about {steps:,} steps, {epochs_reason}"]
+    smoothing = priors.by_size(priors.LABEL_SMOOTHING["text" if facts.kind == "text" else "image"], facts.num_classes)
     if smoothing:
         reasons.append(f"label smoothing {smoothing:g}: a starting point for {facts.num_classes} classes, not measured on this data")
     has_batch_norm = any(stage.has_batch_norm for stage in outline.stages)
