@@ -66,6 +66,9 @@ def test_the_main_job_verb_by_verb(regraft, data, model):
     assert parsed(regraft("evaluate", "first", str(data), "--json"))["num_examples"] == 60
     found = parsed(regraft("predict", "first", "where is it", "my money back", "--json"))["predictions"]
     assert [p["input"] for p in found] == ["where is it", "my money back"]
+    code, out, err = regraft("predict", "first", str(data), "--to", str(data.with_name("answers.csv")))
+    assert (code, out) == (0, "") and "60 predictions in" in err
+    assert data.with_name("answers.csv").read_text(encoding="utf-8").splitlines()[0] == "input,label,probability"
     assert Path(parsed(regraft("report", "first", "--json"))["report"]).exists()
 
 

@@ -83,6 +83,20 @@ def test_against_compares_on_the_same_examples(data, model, tmp_path):
     assert verdict["verdict"] == "tie" and verdict["difference"]["value"] == 0
 
 
+def test_rows_that_cannot_be_measured_are_refused_or_listed(data, model, tmp_path):
+    made = tuned(data, model, tmp_path / "store", strategy="linear_probe")
+    odd = tmp_path / "odd.csv"
+    rows = [line.rsplit(",", 1) for line in data.read_text(encoding="utf-8").splitlines()[1:21]]
+    odd.write_text("said,kind\n" + "".join(f"{text},{label}\n" for text, label in rows) + "a wholly new thing,unheard\n", encoding="utf-8")
+    columns = {"input": "said", "target": "kind"}
+    with pytest.raises(rg.RegraftError, match=r"'unheard' \(1 in test\)(.|\n)*--allow-rejected"):
+        made.evaluate(odd, **columns)
+    found = made.evaluate(odd, allow_rejected=True, **columns)
+    assert found["num_examples"] == 20
+    assert [item["reason"] for item in found["rejected"]] == ["label 'unheard' is not in train"]
+    assert any("1 rows or files could not be used" in warning for warning in found["warnings"])
+
+
 def test_the_report_says_what_the_generation_measured(data, model, tmp_path):
     made = tuned(data, model, tmp_path / "store", strategy="linear_probe", command="regraft tune tickets.csv")
     page = made.report()

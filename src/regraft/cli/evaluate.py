@@ -8,13 +8,25 @@ import typer
 
 from regraft.cli import options
 from regraft.cli.console import emit_json, say, table
+from regraft.cli.gathered import Option, gathered
 from regraft.cli.show import metrics_table
 
+GIVEN: dict[str, Option] = {
+    "split": (
+        Annotated[str | None, typer.Option("--split", help="train, valid or test of the data [default: test, else all of it]")],
+        None,
+    ),
+    "input": (options.Input, None),
+    "target": (options.Target, None),
+    "allow_rejected": (options.AllowRejected, False),
+}
 
+
+@gathered(GIVEN)
 def run(
     name: options.Name,
     data: Annotated[str, options.DATA],
-    split: Annotated[str | None, typer.Option("--split", help="train, valid or test of the data [default: test, else all of it]")] = None,
+    given: dict[str, Any],
     against: Annotated[str | None, typer.Option("--against", help="another generation, compared on the same examples")] = None,
     head: options.Head = None,
     store: options.Store = None,
@@ -25,7 +37,7 @@ def run(
 
     generation = open(name, head=head, store=store)
     other = open(against, store=store) if against else None
-    document = generation.evaluate(data, split=split, against=other)
+    document = generation.evaluate(data, against=other, **given)
     emit_json(document) if json else say(text(document))
 
 

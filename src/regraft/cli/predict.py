@@ -1,25 +1,27 @@
-"""``regraft predict NAME INPUT...``: files, folders, texts, or lines from stdin."""
+"""``regraft predict NAME INPUT...``: texts, files, folders, tables, or lines from stdin."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from regraft.cli import options
-from regraft.cli.console import emit_json, say, table
+from regraft.cli import options, prediction_file
+from regraft.cli.console import emit_json, note, say, table
+from regraft.cli.inputs import gather
 from regraft.cli.mask_files import MASK, is_uri, written
-from regraft.errors import RequestError
 
 DETAILS = ("top", "tags", "shares", "mask")
-IMAGE_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 
 
 def run(
     name: options.Name,
-    inputs: Annotated[list[str], typer.Argument(help="texts, image files or folders; - reads lines from stdin")],
+    inputs: Annotated[
+        list[str], typer.Argument(help="texts, images, folders, tables, .txt files (a text a line); - reads lines from stdin")
+    ],
+    to: Annotated[Path | None, typer.Option("--to", help="write the predictions there: .csv, .tsv, .jsonl or .json")] = None,
+    input: options.Input = None,
     head: options.Head = None,
     masks: Annotated[Path | None, typer.Option("--masks", help="folder to write predicted masks to, a PNG for each image")] = None,
     store: options.Store = None,
@@ -28,33 +30,19 @@ def run(
     """Label texts or images with a generation; a pair of texts is written with a tab between them."""
     from regraft.tune.generation import open
 
+    if to is not None:
+        prediction_file.check(to)
     generation = open(name, head=head, store=store)
-    predictions = generation.predict(gather(inputs, generation.kind))
+    predictions = generation.predict(gather(inputs, generation.form, column=input))
     if masks is not None:
         predictions = written(predictions, masks)
-    emit_json({"schema": 1, "predictions": predictions}) if json else say(text(predictions))
-
-
-def gather(inputs: list[str], kind: str) -> list[str]:
-    """Every single input that the arguments mean: lines of stdin, images under folders, text files line by line."""
-    found = [item for given in inputs for item in _expand(given, kind)]
-    if not found:
-        raise RequestError(f"predict {' '.join(inputs)}", f"no {kind} in there", "give texts, files, a folder of images, or - for stdin")
-    return found
-
-
-def _expand(given: str, kind: str) -> list[str]:
-    if given == "-":
-        return [line.rstrip("\n") for line in sys.stdin if line.strip()]
-    path = Path(given)
-    if kind == "image":
-        if path.is_dir():
-            return [str(p) for p in sorted(path.rglob("*")) if p.suffix.lower() in IMAGE_ENDINGS]
-        if not path.is_file():
-            raise RequestError(f"predict {given}", "no such file or folder", "give the path of an image or of a folder of images")
-        return [given]
-    is_file = len(given) < 1024 and path.suffix.lower() in {".txt", ".md"} and path.is_file()
-    return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()] if is_file else [given]
+    if to is not None:
+        prediction_file.save(predictions, to, DETAILS)
+        note(f"{len(predictions):,} predictions in {to}")
+    if json:
+        emit_json({"schema": 1, "predictions": predictions})
+    elif to is None:
+        say(text(predictions))
 
 
 def text(predictions: list[dict[str, Any]]) -> str:

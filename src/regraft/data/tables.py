@@ -52,15 +52,15 @@ def is_table(path: Path) -> bool:
     return ending in FORMATS or (ending == ".txt" and conll.looks_like(path))
 
 
-def open_table(path: Path) -> TableFile:
-    """The reader for the file's ending; an empty file is an error, and so is a table without two columns."""
+def open_table(path: Path, *, fewest_columns: int = 2) -> TableFile:
+    """The reader for the file's ending; an empty file is an error, and so is a table of fewer columns than an input and a label need."""
     if path.stat().st_size == 0:
         raise DataError(
             f"read {path}", "the file is empty (0 bytes)", "give a table with a header line, an input column and a label column"
         )
     ending = path.suffix.lower()
     table: TableFile = Conll(path) if ending in SNIFFED and conll.looks_like(path) else FORMATS[ending](path)
-    if len(table.columns) < 2:
+    if len(table.columns) < fewest_columns:
         raise DataError(
             f"read {path}",
             f"only one column: {', '.join(table.columns) or '(none)'}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regraft import lineage
+from regraft import lineage, tasks
+from regraft.data.dataset import Rejected
 from regraft.data.encode import Encoded, encode
 from regraft.data.load import load_known
 from regraft.errors import RequestError
@@ -18,10 +20,39 @@ from regraft.evaluate.compare import Verdict, paired
 from regraft.lineage.heads import chosen
 from regraft.report import pages
 from regraft.serve.predictor import Predictor
-from regraft.spec import SPLITS, InputKind
+from regraft.spec import SPLITS, Form, InputKind
 from regraft.tasks.inputs import Input
 
 SEEN = "seen.examples"
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """The labelled examples that are asked about: where they are, which split, and how they are read."""
+
+    data: str
+    split: str | None = None
+    input: str | None = None
+    target: str | None = None
+    allow_rejected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The examples of ``split`` as the model reads them, and what of the data could not be used."""
+
+    split: str
+    encoded: Encoded
+    rejected: tuple[Rejected, ...]
+
+    @property
+    def warnings(self) -> list[str]:
+        if not self.rejected:
+            return []
+        first = self.rejected[0]
+        return [
+            f"{len(self.rejected):,} rows or files could not be used, the first {first.where} ({first.reason}); --json lists all of them"
+        ]
 
 
 class Generation:
@@ -53,6 +84,11 @@ class Generation:
         return self.record.manifest["input"]["kind"]
 
     @property
+    def form(self) -> Form:
+        """What its inputs and targets look like."""
+        return tasks.of(self.record.manifest["task"]).form
+
+    @property
     def classes(self) -> tuple[str, ...]:
         return tuple(self.record.manifest["classes"])
 
@@ -68,17 +104,23 @@ class Generation:
         gives (docs/tasks.md)."""
         return self.predictor.predict(inputs)
 
-    def evaluate(self, data: str, *, split: str | None = None, against: Generation | None = None) -> dict[str, Any]:
+    def evaluate(
+        self, data: str | Path, *, split: str | None = None, against: Generation | None = None, input: str | None = None, target: str | None = None,
+        allow_rejected: bool = False,
+    ) -> dict[str, Any]:  # fmt: skip
         """The ``evaluate`` document on labelled ``data``, with a paired verdict where another generation is given.
 
-        ``split``: which one of the data; by default test where the data brings one, else everything there is.
+        ``split``: which one of the data; by default test where the data brings one, else everything there is. ``input``, ``target``: columns, where
+        they are not those of training or plain to see. ``allow_rejected``: go on though more than 1% of the rows cannot be used.
         """
-        chosen, encoded = self._examples(data, split)
-        answers = self.predictor.answers(encoded)
-        document = self.predictor.task.document(answers, encoded.targets, self.classes)
-        document.update(name=self.name, digest=self.digest, data=data, split=chosen, warnings=self._warnings(encoded))
+        asked = Labelled(str(data), split, input, target, allow_rejected)
+        found = self._examples(asked)
+        answers = self.predictor.answers(found.encoded)
+        document = self.predictor.task.document(answers, found.encoded.targets, self.classes)
+        document.update(name=self.name, digest=self.digest, data=str(data), split=found.split, warnings=[*self._warnings(found.encoded), *found.warnings],
+                        rejected=[asdict(item) for item in found.rejected])  # fmt: skip
         if against is not None:
-            verdict = self._compare(against, data, split, answers, encoded)
+            verdict = self._compare(against, asked, answers, found.encoded)
             document["against"] = {"name": against.name, "digest": against.digest, **verdict.json()}
         return document
 
@@ -88,17 +130,17 @@ class Generation:
         child: Generation = surface.grow(self, data, **options)
         return child
 
-    def _examples(self, data: str, split: str | None) -> tuple[str, Encoded]:
-        manifest = self.record.manifest
-        task = self.predictor.task
-        columns = {name: manifest["data"].get(name) for name in ("input", "target")}
-        dataset = load_known(data, self.classes, facts=task.facts, task=(task.name, task.form), **columns)
-        if split and split not in dataset.splits:
-            raise RequestError(f"split {split!r} of {data}", f"it has {', '.join(dataset.splits)}", "name one of these")
-        chosen = split or next(name for name in reversed(SPLITS) if name in dataset.splits)
+    def _examples(self, asked: Labelled) -> Found:
+        manifest, task = self.record.manifest, self.predictor.task
+        learnt = manifest["data"]
+        dataset = load_known(asked.data, self.classes, facts=task.facts, task=(task.name, task.form), input=asked.input or learnt.get("input"),
+                             target=asked.target or learnt.get("target"), allow_rejected=asked.allow_rejected)  # fmt: skip
+        if asked.split and asked.split not in dataset.splits:
+            raise RequestError(f"split {asked.split!r} of {asked.data}", f"it has {', '.join(dataset.splits)}", "name one of these")
+        chosen = asked.split or next(name for name in reversed(SPLITS) if name in dataset.splits)
         rebuilt = self.predictor.rebuilt
         encoded = encode(dataset.splits[chosen], rebuilt.spec, rebuilt.tokenizer, max_length=manifest["plan"]["settings"]["max_length"])
-        return chosen, encoded
+        return Found(chosen, encoded, dataset.rejected)
 
     def _warnings(self, encoded: Encoded) -> list[str]:
         """Says so where examples were trained on: then the figures are no test."""
@@ -107,19 +149,19 @@ class Generation:
         count = sum(bytes.fromhex(digest[:16]) in known for digest in encoded.digests)
         return [f"{count:,} of {len(encoded):,} examples were trained on: these figures are no test"] if count else []
 
-    def _compare(self, other: Generation, data: str, split: str | None, answers: NDArray[Any], encoded: Encoded) -> Verdict:
+    def _compare(self, other: Generation, asked: Labelled, answers: NDArray[Any], encoded: Encoded) -> Verdict:
         """Both are read by the task of this one, in the order of its classes."""
         task, theirs = self.predictor.task, other.predictor.task
         if (theirs.form, other.classes) != (task.form, self.classes):
             if (task.headline, theirs.headline) != ("accuracy", "accuracy"):
                 raise RequestError(f"compare {self.name} with {other.name}", f"they answer different questions: {task.name}, {theirs.name}",
                                    "two generations of one task with the same classes")  # fmt: skip
-            return paired(task.quality(answers, encoded.targets) > 0, other._correct(data, split))
-        _, same = other._examples(data, split)
+            return paired(task.quality(answers, encoded.targets) > 0, other._correct(asked))
+        same = other._examples(asked).encoded
         return task.compare(answers, other.predictor.answers(same), encoded.targets, self.classes)
 
-    def _correct(self, data: str, split: str | None) -> NDArray[np.bool_]:
-        _, encoded = self._examples(data, split)
+    def _correct(self, asked: Labelled) -> NDArray[np.bool_]:
+        encoded = self._examples(asked).encoded
         return self.predictor.task.quality(self.predictor.answers(encoded), encoded.targets) > 0
 
     def report(self) -> Path:

@@ -1,0 +1,44 @@
+"""Predictions as a file that other programs read: a table (.csv, .tsv), JSON Lines, or the JSON document."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any, TextIO
+
+from regraft.errors import RequestError, StorageError, suggest
+
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+ENDINGS = (*DELIMITERS, ".jsonl", ".json")
+
+
+def check(file: Path) -> None:
+    """Refuse an ending that is none of ``ENDINGS``, before anything is computed."""
+    if file.suffix.lower() not in ENDINGS:
+        raise RequestError(f"--to {file}", "its ending names no format", suggest(file.suffix, ENDINGS))
+
+
+def save(predictions: list[dict[str, Any]], file: Path, details: tuple[str, ...]) -> None:
+    """Write ``predictions`` to ``file``; tables leave out ``details``. Raises ``StorageError``."""
+    try:
+        with file.open("w", encoding="utf-8", newline="") as out:
+            if file.suffix.lower() in DELIMITERS:
+                _table(predictions, out, DELIMITERS[file.suffix.lower()], details)
+            elif file.suffix.lower() == ".jsonl":
+                out.writelines(json.dumps(prediction, ensure_ascii=False) + "\n" for prediction in predictions)
+            else:
+                json.dump({"schema": 1, "predictions": predictions}, out, ensure_ascii=False, indent=2)
+    except OSError as error:
+        raise StorageError(f"write {file}", error.strerror or str(error), "another file with --to") from error
+
+
+def _table(predictions: list[dict[str, Any]], out: TextIO, delimiter: str, details: tuple[str, ...]) -> None:
+    names = [name for name in predictions[0] if name not in details]
+    writer = csv.writer(out, delimiter=delimiter)
+    writer.writerow(names)
+    writer.writerows([_cell(prediction.get(name)) for name in names] for prediction in predictions)
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else value

@@ -1,0 +1,132 @@
+"""Inputs without labels, for a model to answer: from a table, a text file, a folder, or an image.
+
+answers.csv     the input column (or columns), row by row; a table of paths is relative to its folder
+lines.txt       a text a line
+folder/         every image below it, or every .txt file below it as one text
+cat.jpg         itself
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from regraft.data import encoding, forms
+from regraft.data.columns import PATH_NAMES, TEXT_NAMES, Facts, Rows
+from regraft.data.dataset import Rejected
+from regraft.data.names import IMAGE_ENDINGS
+from regraft.data.tables import FORMATS, open_table, sample
+from regraft.errors import DataError, suggest
+from regraft.spec import Form
+
+SAMPLE_ROWS = 1_000
+LINES = frozenset({".txt", ".md"})
+ENDINGS = frozenset(FORMATS) | LINES | IMAGE_ENDINGS
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """As a split holds them: texts (parts joined by ``spec.PART``) or paths. ``rejected``: what was no input, with its place."""
+
+    values: list[str]
+    rejected: tuple[Rejected, ...] = ()
+
+
+def names_a_file(text: str) -> bool:
+    """Is this a path rather than a text: by its ending, where it is one word?"""
+    return not any(sign.isspace() for sign in text.strip()) and Path(text).suffix.lower() in ENDINGS
+
+
+def read(path: Path, form: Form, *, input: str | None = None) -> Inputs:
+    """The inputs at ``path``, which exists. ``input``: the column of a table (``first,second`` for a pair). Raises ``DataError``."""
+    ending = path.suffix.lower()
+    if path.is_dir():
+        return _below(path, form)
+    if ending in FORMATS:
+        return _of_table(path, form, input)
+    if form.kind == "image":
+        return Inputs([str(path)])
+    if ending in LINES:
+        return _listed([(f"{path.name} line {number}", line) for number, line in enumerate(_text(path).splitlines(), 1)])
+    raise DataError(
+        f"predict {path}",
+        f"a {ending or 'file without an ending'}",
+        f"give texts, or a file that ends in {' '.join(sorted((*LINES, *FORMATS)))}",
+    )
+
+
+def _below(folder: Path, form: Form) -> Inputs:
+    endings = IMAGE_ENDINGS if form.kind == "image" else LINES
+    files = [file for file in sorted(folder.rglob("*")) if file.suffix.lower() in endings]
+    if not files:
+        raise DataError(
+            f"predict {folder}", f"no file below it ends in {' '.join(sorted(endings))}", "give files, a table, or another folder"
+        )
+    return Inputs([str(file) for file in files]) if form.kind == "image" else _listed([(str(file), _text(file).strip()) for file in files])
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding=encoding.of_file(path))
+    except UnicodeDecodeError as error:
+        raise encoding.refuse(path, f"byte {error.start} is not UTF-8") from None
+
+
+def _of_table(path: Path, form: Form, input: str | None) -> Inputs:
+    table = open_table(path, fewest_columns=1)
+    rows = sample(table, SAMPLE_ROWS)
+    columns = _named(rows, path, input) if input else _found(rows, path, form)
+    found: list[tuple[str, str | None]] = []
+    for batch in table.batches(columns):
+        cells = [batch.column(name).to_pylist() for name in columns]
+        places = [f"{path.name} row {row}" for row in batch.column("row").to_pylist()]
+        found += zip(places, map(_one(form, path.parent), zip(*cells, strict=True)), strict=True)
+    return _listed(found, [Rejected(f"{path.name} row {row}", reason) for row, reason in table.rejected])
+
+
+def _one(form: Form, root: Path) -> Callable[[Sequence[str | None]], str | None]:
+    """How the cells of a row become one input."""
+    if form.parts == "pair":
+        return forms.joined
+    if form.parts == "words":
+        return lambda cells: forms.joined_words(cells[0])
+    if form.kind == "image":
+        return lambda cells: str(root / cells[0].strip()) if cells[0] and cells[0].strip() else None
+    return lambda cells: cells[0]
+
+
+def _listed(found: Sequence[tuple[str, str | None]], rejected: Sequence[Rejected] = ()) -> Inputs:
+    blank = [Rejected(place, "empty") for place, value in found if not value or not value.strip()]
+    return Inputs([value for _, value in found if value and value.strip()], (*rejected, *blank))
+
+
+def _named(rows: Rows, path: Path, input: str) -> tuple[str, ...]:
+    names = (input,) if input in rows else tuple(name.strip() for name in input.split(","))
+    for name in names:
+        if name not in rows:
+            raise DataError(f"--input {name} in {path.name}", f"no such column; the columns are {', '.join(rows)}", suggest(name, rows))
+    return names
+
+
+def _found(rows: Rows, path: Path, form: Form) -> tuple[str, ...]:
+    """The column by its name, else the only one that can be meant."""
+    if form.parts == "pair":
+        pair = forms.pair_in(list(rows)) or (tuple(rows) if len(rows) == 2 else None)
+        if pair:
+            return pair
+        raise _open(rows, path, "first,second")
+    known = forms.WORDS if form.parts == "words" else PATH_NAMES if form.kind == "image" else TEXT_NAMES
+    by_name = sorted((known.index(name.strip().lower()), name) for name in rows if name.strip().lower() in known)
+    if by_name:
+        return (by_name[0][1],)
+    facts = [Facts.of(name, values) for name, values in rows.items()]
+    fitting = [one.name for one in facts if (one.is_path if form.kind == "image" else one.is_text)]
+    only = fitting if len(fitting) == 1 else list(rows) if len(rows) == 1 else []
+    if not only:
+        raise _open(rows, path, "COLUMN")
+    return (only[0],)
+
+
+def _open(rows: Rows, path: Path, column: str) -> DataError:
+    return DataError(f"predict {path.name}", f"it is not plain which column is the input: {', '.join(rows)}", f"--input {column}")
