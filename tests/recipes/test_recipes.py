@@ -31,6 +31,7 @@ DATA = {
     "chest_xray": "chest_xray", "chest_xray_scratch": "chest_xray", "industrial_defects": "magnetic_tile",
     "bert_full": "banking77", "bert_lora": "banking77",
     "entailment_pairs": "rte", "relatedness_score": "sick", "emotions": "goemotions", "entities": "ner_wnut17",
+    "street_scenes": "camvid",
 }  # fmt: skip
 PER_CLASS, CLASSES = 8, 3
 FIRST = {"rte": ("train.csv", 61), "sick": ("train.csv", 61), "goemotions": ("train.csv", 61), "ner_wnut17": ("train.tsv", 600)}
@@ -39,7 +40,7 @@ FIRST = {"rte": ("train.csv", 61), "sick": ("train.csv", 61), "goemotions": ("tr
 
 def test_every_recipe_has_data_here():
     assert {path.stem for path in RECIPES.glob("*.yaml")} == set(DATA)
-    assert len(DATA) == 15
+    assert len(DATA) == 16
 
 
 @pytest.mark.parametrize("name", sorted(DATA))
@@ -87,6 +88,8 @@ def cut_of(shared: Path, name: str, folder: Path) -> tuple[Path, list[str]]:
         file, count = FIRST[name]
         cut = head_of(shared / name / file, folder / file, count)
         return cut, cut.read_text(encoding="utf-8").splitlines()
+    if name == "camvid":
+        return masked(shared / name, folder / "cut"), []
     source = shared / name / "train"
     source = source / "images" if (source / "images").is_dir() else source
     classes = sorted(path for path in source.iterdir() if path.is_dir())[:CLASSES]
@@ -99,6 +102,16 @@ def cut_of(shared: Path, name: str, folder: Path) -> tuple[Path, list[str]]:
         for image in images:
             (place / image.name).symlink_to(image.resolve())
     return folder / "cut", []
+
+
+def masked(source: Path, place: Path) -> Path:
+    """The first images of each split and their masks."""
+    for split in ("train", "val", "test"):
+        for level in ("images", "masks"):
+            (place / split / level).mkdir(parents=True)
+            for file in sorted((source / split / level).iterdir())[:PER_CLASS]:
+                (place / split / level / file.name).symlink_to(file.resolve())
+    return place
 
 
 def head_of(source: Path, place: Path, count: int) -> Path:
