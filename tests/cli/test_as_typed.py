@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Annotated
 
 import typer
 from typer.testing import CliRunner
@@ -32,7 +33,7 @@ def test_texts_lists_and_numbers_arrive():
     seen = []
 
     @app.command("verb", cls=Verb)
-    def verb(name: str, set: list[str] | None = typer.Option(None, "--set"), rate: float = 0.5, loud: bool = False) -> None:
+    def verb(name: str, set: Annotated[list[str] | None, typer.Option("--set")] = None, rate: float = 0.5, loud: bool = False) -> None:
         seen.append((name, set, rate, loud))
 
     @app.command("other", cls=Verb)

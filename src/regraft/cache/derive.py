@@ -1,7 +1,7 @@
 """Filling the caches that a plan needs from the cheapest source.
 
-What enters a higher stage follows from what entered a lower one: the stages between are run, those below are not. Gradual unfreezing
-walks the other way, down, so its boundaries are all known beforehand and captured together in one forward.
+What enters a higher stage follows from what entered a lower one: the stages between are run, those below are not. Nothing follows the
+other way; so where boundaries walk down, as in gradual unfreezing, all of them are captured on the way of the first, highest one.
 """
 
 from __future__ import annotations

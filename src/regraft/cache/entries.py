@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,17 +76,6 @@ class Entries:
             tensor.name: tensor.to_live(flat.index_select(0, where.view(-1)).view(len(rows), longest, *tensor.row[1:]))
             for tensor, flat in self._pairs()
         }
-
-    def ahead(self, batches: Iterable[Rows], *, depth: int = 2) -> Iterator[dict[str, Tensor]]:
-        """``batch`` of each of ``batches`` in order, gathered by another thread while the caller computes, ``depth`` batches ahead."""
-        with ThreadPoolExecutor(1, thread_name_prefix="regraft-cache") as pool:
-            waiting: deque[Future[dict[str, Tensor]]] = deque()
-            for rows in batches:
-                waiting.append(pool.submit(self.batch, rows))
-                if len(waiting) > depth:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
 
     def in_memory(self) -> Entries:
         """The same entries, read into memory; the folder is no longer needed."""

@@ -10,6 +10,7 @@ import torch
 
 from regraft.digest import of_bytes, of_digests, of_json
 from regraft.trunk.network import Network
+from regraft.trunk.pyramid import levels
 from regraft.trunk.tensors import stage_digest
 
 SCHEMA = 1
@@ -51,34 +52,28 @@ def key(
         "pooled": [pooled, network.trunk.pooling] if pooled else False,
         "torch": torch.__version__,
     }
+    if network.reads_maps:
+        facts["maps"] = [level.path for level in levels(network.trunk)]
     return of_json(facts)
 
 
-_STEADY: dict[int, dict[int, str]] = {}
-"""id of a network that does not change for now -> its prefix digests so far."""
+_STEADY: dict[int, dict[int, list[str]]] = {}
+"""id of a network that does not change for now -> index of a stage -> its digests so far."""
 
 
 @contextmanager
 def steady(network: Network) -> Iterator[None]:
     """While this lasts nobody changes the trunk of ``network``: what depends on its bytes is computed once."""
-    _STEADY[id(network)] = {}
+    outer = _STEADY.get(id(network))
+    _STEADY[id(network)] = {} if outer is None else outer
     try:
         yield
     finally:
-        _STEADY.pop(id(network))
+        if outer is None:
+            _STEADY.pop(id(network))
 
 
 def prefix_digest(network: Network, index: int) -> str:
-    """See ``_prefix_digest``; known already while the network is ``steady``."""
-    known = _STEADY.get(id(network))
-    if known is None:
-        return _prefix_digest(network, index)
-    if index not in known:
-        known[index] = _prefix_digest(network, index)
-    return known[index]
-
-
-def _prefix_digest(network: Network, index: int) -> str:
     """Of the stages below ``index``: every parameter and buffer, and the architecture around them (the host's source, configuration and
     modules: two models with the same weights may still compute different things)."""
     host = network.trunk.host
@@ -86,7 +81,9 @@ def _prefix_digest(network: Network, index: int) -> str:
     digests = [of_json({"source": network.trunk.source, "host": f"{type(host).__module__}.{type(host).__qualname__}"})]
     if config is not None and hasattr(config, "to_json_string"):  # transformers
         digests.append(of_bytes(config.to_json_string().encode()))
+    known = _STEADY.get(id(network), {})
     for at in range(index):
-        digests.append(of_bytes("\n".join(repr(module) for module in network.stage_modules(at)).encode()))
-        digests.append(stage_digest(network, at))
+        if at not in known:
+            known[at] = [of_bytes("\n".join(repr(module) for module in network.stage_modules(at)).encode()), stage_digest(network, at)]
+        digests += known[at]
     return of_digests(digests)

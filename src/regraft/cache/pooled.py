@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from regraft.cache.store import Cache
 
 BATCH_SIZE = 64
+TOKENS = 1 << 14
+"""At most so many tokens, padding counted, go through a frozen part at once."""
 
 
 def pooled_features(
@@ -66,8 +68,13 @@ def _computed(boundary: Boundary, encoded: Encoded, compute: str, work: Callable
 
 
 def _batches(boundary: Boundary, encoded: Encoded, device: torch.device) -> Iterator[tuple[NDArray[np.integer], Inputs]]:
-    for rows in evaluation_batches(len(encoded), BATCH_SIZE, lengths=encoded.lengths):
+    for rows in capture_batches(encoded):
         yield rows, prepare(encoded.batch(rows), boundary.network.trunk.input, device=device)
+
+
+def capture_batches(encoded: Encoded) -> list[NDArray[np.integer]]:
+    """The rows of a split as frozen parts compute them: the same batches whoever asks, so that the same key means the same bits."""
+    return evaluation_batches(len(encoded), BATCH_SIZE, lengths=encoded.lengths, token_budget=TOKENS)
 
 
 def _keep(cache: Cache, name: str, features: NDArray[np.float32]) -> None:

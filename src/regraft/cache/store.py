@@ -54,6 +54,10 @@ class Cache:
         self._open[key] = entries
         return entries
 
+    def __contains__(self, key: str) -> bool:
+        """Are there entries of ``key``? Whether they are sound shows when they are opened."""
+        return self._path(key).is_dir()
+
     def fill(
         self,
         key: str,

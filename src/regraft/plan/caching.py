@@ -37,6 +37,58 @@ def num_views(plan: Plan, phase: Phase) -> int:
     return max(1, plan.settings.cache_views) if random else 1
 
 
+def shared(plan: Plan, at: int) -> tuple[int, ...]:
+    """Phases whose frozen parts one pass over the data, at the start of phase ``at``, can capture together: that phase and every later
+    one below whose boundary nothing moves, and no edit comes or goes, until it begins. Gradual unfreezing walks down: one pass serves all its phases."""
+    first = plan.phases[at]
+    found, low = [], first.boundary
+    for index in range(at, len(plan.phases)):
+        phase = plan.phases[index]
+        same = _fixed_views(plan, phase) == _fixed_views(plan, first) and _edits(phase) == _edits(first)
+        if phase.boundary <= low and same and is_cached(plan, phase):
+            found.append(index)
+        low = min(low, phase.boundary)
+    return tuple(found)
+
+
+def is_kept(plan: Plan, at: int) -> bool:
+    """Are the entries of phase ``at`` read more than once, by it or together with phases that share the pass? A fact of the plan alone, so
+    that a resumed run decides as the first one did."""
+    leaders = (first for first in range(at + 1) if is_cached(plan, plan.phases[first]))
+    return any(at in group and sum(_passes(plan, index) for index in group) > 1 for group in (shared(plan, first) for first in leaders))
+
+
+def computed_from(plan: Plan, at: int) -> int:
+    """The stage from which the frozen part of phase ``at`` is computed: 0 from the inputs; its boundary where an earlier pass brought all."""
+    phase, found = plan.phases[at], 0
+    for first in range(at):
+        earlier = plan.phases[first]
+        if not is_cached(plan, earlier) or _fixed_views(plan, earlier) != _fixed_views(plan, phase):
+            continue
+        if at in shared(plan, first):
+            return phase.boundary
+        untouched = min(other.boundary for other in plan.phases[first:at])
+        found = max(
+            found, *(low for low in (plan.phases[i].boundary for i in shared(plan, first)) if low <= min(untouched, phase.boundary)), 0
+        )
+    return found
+
+
+def _passes(plan: Plan, index: int) -> float:
+    phase = plan.phases[index]
+    return 1.0 if phase.solver == "closed_form" else plan.settings.epochs * phase.epochs_fraction
+
+
+def _fixed_views(plan: Plan, phase: Phase) -> int:
+    """Random views that are kept; 0 where the examples are taken as they are."""
+    random = phase.solver == "gradient" and any(value is not False for _, value in plan.settings.augment)
+    return plan.settings.cache_views if random else 0
+
+
+def _edits(phase: Phase) -> tuple[object, ...]:
+    return tuple(cell.edit for cell in phase.cells)
+
+
 def cached_below(plan: Plan, phase: Phase) -> str:
     """The name of the row below which all is computed once, or why nothing is: the grid's last line."""
     if phase.boundary == 0:

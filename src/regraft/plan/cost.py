@@ -4,7 +4,7 @@ Operations are counted, not guessed: a forward pass of one example is 1, a backw
 multiply-adds. With E epochs, n examples and a prefix of share p below the boundary:
 
     live     n E (1 + 2 (1 - p))
-    cached   n p + n E 3 (1 - p)        the prefix once, and no more where an earlier phase had the same boundary
+    cached   n p + n E 3 (1 - p)        the prefix once over all phases that one pass can serve (``plan.caching.shared``)
     solved   n p                        a closed form: the prefix (here everything) once, and the solver's own products
 
 Time is operations over the rate that the machine showed on this very trunk, and the updates of what moves, step by step; before each
@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from regraft.plan.caching import boundary_name, cached_below, is_cached, num_views
+from regraft.plan.caching import boundary_name, cached_below, computed_from, is_cached, is_kept, num_views
 from regraft.plan.count import added, head_parameters, moving_in_phase
 from regraft.plan.phase import Phase
 from regraft.plan.plan import Plan
@@ -95,12 +95,7 @@ class PhaseCost:
 
 def forecast(plan: Plan, outline: Outline, facts: Facts) -> dict[str, Any]:
     """The ``cost`` document: ``time_s train_s peak_memory_bytes parameters trainable_parameters stored_bytes cache phases``."""
-    costs: list[PhaseCost] = []
-    filled: set[int] = set()
-    for phase in plan.phases:
-        costs.append(_phase(plan, phase, outline, facts, frozenset(filled)))
-        if is_cached(plan, phase):
-            filled.add(phase.boundary)
+    costs = [_phase(plan, at, outline, facts) for at in range(len(plan.phases))]
     ever = _ever_moving(plan, outline, facts)
     train_s, around_s = _seconds(plan, costs, facts)
     stored_s = ever * FP32_BYTES / HASHED_BYTES_PER_S
@@ -131,12 +126,16 @@ def _seconds(plan: Plan, costs: list[PhaseCost], facts: Facts) -> tuple[float, f
     return once + both, around + preflight
 
 
-def _phase(plan: Plan, phase: Phase, outline: Outline, facts: Facts, filled: frozenset[int]) -> PhaseCost:
+def _phase(plan: Plan, at: int, outline: Outline, facts: Facts) -> PhaseCost:
+    phase = plan.phases[at]
     below, above = _split_operations(phase, outline, facts)
-    cached, solved = is_cached(plan, phase), phase.solver == "closed_form"
+    solved = phase.solver == "closed_form"
+    cached = is_cached(plan, phase) and (solved or is_kept(plan, at))
+    start = computed_from(plan, at)
+    anew = below - sum(_operations(outline, facts)[: min(start, phase.boundary)])
     epochs = 0.0 if solved else plan.settings.epochs * phase.epochs_fraction
     views = num_views(plan, phase)
-    prefix = below * (views if cached else epochs or 1.0) * (phase.boundary not in filled or not cached)
+    prefix = anew * views if cached else below * (epochs or 1.0)
     suffix = SOLVER_PASSES * 3 * 2.0 * outline.width * facts.num_classes if solved else epochs * 3 * above * facts.passes
     evaluations = epochs or 1.0
     moving = sum(moving_in_phase(phase, outline, facts.num_classes))
@@ -145,11 +144,11 @@ def _phase(plan: Plan, phase: Phase, outline: Outline, facts: Facts, filled: fro
         name=phase.name,
         epochs=epochs,
         train_operations=facts.num_train * (prefix + suffix),
-        evaluation_operations=facts.num_valid * (below * ((phase.boundary not in filled) if cached else evaluations) + above * evaluations),
+        evaluation_operations=facts.num_valid * ((anew if cached else below * evaluations) + above * evaluations),
         live_operations=facts.num_train * ((below * (epochs or 1.0)) + suffix),
         steps_s=0.0 if solved else epochs * -(-facts.num_train // plan.settings.batch_size) * update_s,
         preflight_s=0.0 if solved else _preflight_s(below + above, update_s, outline, facts),
-        cache_bytes=_cache_bytes(phase, outline, facts, views) if cached and phase.boundary not in filled else 0,
+        cache_bytes=_cache_bytes(phase, outline, facts, views) if cached and not _is_known(plan, at) else 0,
         peak_memory_bytes=_memory(plan, phase, outline, facts),
         trainable_parameters=moving,
         boundary=boundary_name(plan, phase),
@@ -170,9 +169,20 @@ def _length_scale(outline: Outline, facts: Facts) -> float:
 
 def _split_operations(phase: Phase, outline: Outline, facts: Facts) -> tuple[float, float]:
     """Floating-point operations of one example's forward pass, below the boundary and from it up, the head with it."""
-    per_stage = [2.0 * stage.macs * _length_scale(outline, facts) for stage in outline.stages]
+    per_stage = _operations(outline, facts)
     head = 2.0 * outline.width * facts.num_classes
     return sum(per_stage[: phase.boundary]), sum(per_stage[phase.boundary :]) + head
+
+
+def _operations(outline: Outline, facts: Facts) -> list[float]:
+    """Of each stage, floating-point operations of one example's forward pass."""
+    return [2.0 * stage.macs * _length_scale(outline, facts) for stage in outline.stages]
+
+
+def _is_known(plan: Plan, at: int) -> bool:
+    """Has an earlier phase stored the same entries?"""
+    low = plan.phases[at].boundary
+    return any(phase.boundary == low for phase in plan.phases[:at]) and computed_from(plan, at) == low
 
 
 def _cache_bytes(phase: Phase, outline: Outline, facts: Facts, views: int) -> int:

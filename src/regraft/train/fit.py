@@ -110,7 +110,7 @@ class _Fitting:
             run.enter(course.steps)
         if run.present.solver == "closed_form":
             return self._solve(course)
-        feed, valid = self.source.feeds(course)
+        feed, valid = self.source.feeds()
         start = self._started(course, is_cached=feed.is_cached)
         if not entered:
             run.history.phases.append(start)
@@ -152,8 +152,9 @@ class _Fitting:
         start = self._started(course, is_cached=cache is not None)
         run.history.phases.append(start)
         self.observer.on_phase(start)
+        self.source.before_solving()
         closed_form.solve(run, self.source.train, cache)
-        valid = self.source.live_valid()
+        valid = self.source.after_solving()
         values = validate(run, *valid) if valid else {}
         if values:
             if is_better(values[headline], run.best, headline):

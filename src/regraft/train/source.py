@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from regraft.cache.boundary import Boundary
-from regraft.cache.key import key
-from regraft.cache.layout import layout_of
 from regraft.cache.placeholder import NotReproduced
 from regraft.data.augment import Augmentation
-from regraft.data.batching import evaluation_batches
 from regraft.data.encode import Encoded, prepare
 from regraft.errors import PlanError, StorageError
-from regraft.train.course import Course
+from regraft.plan.caching import is_kept, shared
+from regraft.surgery.statistics import StatisticsHead
 from regraft.train.feed import CachedFeed, Feed, LiveFeed
+from regraft.train.prefix import PROBED, Prefix, View
 from regraft.train.run import Run
-from regraft.train.seeding import seed_of
-from regraft.trunk.trunk import Inputs
 
 if TYPE_CHECKING:
-    from regraft.cache.entries import Entries
     from regraft.cache.store import Cache
 
-PROBED = 4
 TOLERANCE = {"fp32": 1e-5, "bf16": 5e-2, "fp16": 1e-2}
 """How far cached logits may be from live ones on the probe batch, by the precision of the run."""
 
@@ -38,6 +30,7 @@ class Source:
 
     def __init__(self, run: Run, train: Encoded, valid: Encoded | None, cache: Cache | None = None) -> None:
         self.run, self.train, self.valid, self.cache = run, train, valid, cache
+        self.prefix = Prefix(run, cache) if cache is not None else None
         trunk, pairs = run.network.trunk, run.settings.augment
         self.augmentation = Augmentation.of(pairs, trunk.input.kind, tokenizer=trunk.tokenizer) if pairs else None
         fitting, chosen = run.task.augmentations, self.augmentation.values if self.augmentation else ()
@@ -45,11 +38,14 @@ class Source:
         if unfit:
             raise PlanError(f"augment {run.task.name} with {', '.join(sorted(unfit))}", "targets have places, and these move what stands there",
                             f"leave it out, or use {', '.join(sorted(fitting)) or 'none'}")  # fmt: skip
+        if self.augmentation is not None and self.augmentation.is_random and run.settings.cache_views and run.task.form.target == "mask":
+            raise PlanError(f"cache_views={run.settings.cache_views} with masks", "random views of the images can be kept, not of what their masks were moved to",
+                            "--set cache_views=0")  # fmt: skip
 
-    def feeds(self, course: Course) -> tuple[Feed, tuple[Feed, Encoded] | None]:
+    def feeds(self) -> tuple[Feed, tuple[Feed, Encoded] | None]:
         """For the training split, and for valid with the split itself, in the present phase. Why a phase that could be cached is
         not is noted in the history."""
-        if self._may_cache(course, self.augmentation):
+        if self._may_cache(self.augmentation):
             try:
                 return self._cached(self.augmentation)
             except (NotReproduced, StorageError) as error:
@@ -66,64 +62,51 @@ class Source:
             return None
         return LiveFeed(network=self.run.network, encoded=self.valid, device=self.run.device), self.valid
 
-    def _may_cache(self, course: Course, augmentation: Augmentation | None) -> bool:
-        """A boundary above the door, more than one pass, and the same values in every pass: nothing random, or a few fixed views of it."""
+    def before_solving(self) -> None:
+        """Where later phases need what enters lower stages, one pass brings that and the features that the head is solved on."""
+        if self._pools() and len(shared(self.run.plan, self.run.phase)) > 1:
+            with suppress(NotReproduced, StorageError):  # the later phase will say so
+                self._cached(None)
+
+    def after_solving(self) -> tuple[Feed, Encoded] | None:
+        """Valid, for a head that was solved: from its pooled features, which are kept for the next time."""
+        if self._pools():
+            with suppress(NotReproduced, StorageError):
+                return self._cached_valid(self._boundary())
+        return self.live_valid()
+
+    def _pools(self) -> bool:
+        """Are pooled features of the run's precision all that the head reads, and is there a place for them?"""
+        head = self.run.network.head
+        return self.prefix is not None and self.run.settings.cache and hasattr(head, "pool") and not isinstance(head, StatisticsHead)
+
+    def _may_cache(self, augmentation: Augmentation | None) -> bool:
+        """A boundary above the door, more than one reading, and the same values in every one: nothing random, or a few fixed views of it."""
         run = self.run
-        once = course.steps <= course.steps_per_epoch
         steady = augmentation is None or not augmentation.is_random or (run.settings.cache_views > 0 and not augmentation.mixes)
-        return self.cache is not None and run.settings.cache and not run.present.live and run.present.boundary > 0 and not once and steady
+        return self.prefix is not None and steady and run.present.boundary > 0 and is_kept(run.plan, run.phase)
 
     def _cached(self, augmentation: Augmentation | None) -> tuple[Feed, tuple[Feed, Encoded] | None]:
+        boundary = self._boundary()
+        views = self.run.settings.cache_views if augmentation is not None and augmentation.is_random else 0
+        train = [View(encoded=self.train, augmentation=augmentation, number=view) for view in range(views)] or [View(encoded=self.train)]
+        return self._feed(boundary, self.train, train), self._cached_valid(boundary)
+
+    def _cached_valid(self, boundary: Boundary) -> tuple[Feed, Encoded] | None:
+        return None if self.valid is None else (self._feed(boundary, self.valid, [View(encoded=self.valid)]), self.valid)
+
+    def _boundary(self) -> Boundary:
+        """Of the present phase. Raises ``NotReproduced`` where cached and live logits differ on a probe batch."""
         run = self.run
         boundary = Boundary(run.network, min(run.present.boundary, len(run.network.trunk.stages)))
-        batch = self._prepared(self.train, np.arange(min(PROBED, len(self.train))), None, 0)
+        batch = prepare(self.train.batch(np.arange(min(PROBED, len(self.train)))), run.network.trunk.input, device=run.device)
         with run.precision.autocast():
             equality = boundary.examine(batch, tolerance=TOLERANCE[run.precision.format])
         if not equality.holds:
             raise NotReproduced(f"a cache below {boundary.name}", str(equality), "train this phase live")
-        views = run.settings.cache_views if augmentation is not None and augmentation.is_random else 0
-        numbers = [(augmentation, view) for view in range(views)] or [(None, 0)]
-        train = self._feed(boundary, self.train, numbers)
-        return train, None if self.valid is None else (self._feed(boundary, self.valid, [(None, 0)]), self.valid)
+        return boundary
 
-    def _feed(self, boundary: Boundary, encoded: Encoded, numbers: list[tuple[Augmentation | None, int]]) -> CachedFeed:
-        views = [self._entries(boundary, encoded, augmentation, view) for augmentation, view in numbers]
-        return CachedFeed(boundary=boundary, views=views, encoded=encoded, device=self.run.device)
-
-    def _entries(self, boundary: Boundary, encoded: Encoded, augmentation: Augmentation | None, view: int) -> Entries:
-        """What enters the boundary for every row: found in the cache, or computed now. Below the head that is the pooled features."""
-        run = self.run
-        assert self.cache is not None
-        pooled = boundary.index == len(run.network.trunk.stages) and hasattr(run.network.head, "pool")
-        name = key(
-            run.network,
-            boundary.index,
-            encoded,
-            preprocessing=augmentation.json() if augmentation else None,
-            view=(view, run.settings.seed if augmentation else 0),
-            compute=run.precision.compute,
-            pooled=pooled,
-        )
-        held = self.cache.get(name)
-        if held is not None:
-            return held
-
-        def capture(inputs: Inputs) -> dict[str, Tensor]:
-            with run.precision.autocast():
-                return boundary.capture_pooled(inputs) if pooled else boundary.capture(inputs)
-
-        with run.precision.autocast():
-            layout = layout_of(boundary, self._prepared(encoded, np.arange(min(PROBED, len(encoded))), None, 0), pooled=pooled)
-        batches = self._batches(encoded, augmentation, view)
-        return self.cache.fill(name, batches, capture, layout=layout, num_rows=len(encoded), lengths=encoded.lengths)
-
-    def _batches(self, encoded: Encoded, augmentation: Augmentation | None, view: int) -> Iterator[tuple[NDArray[np.integer], Inputs]]:
-        for rows in evaluation_batches(len(encoded), self.run.micro_batch, lengths=encoded.lengths):
-            yield rows, self._prepared(encoded, rows, augmentation, view)
-
-    def _prepared(self, encoded: Encoded, rows: NDArray[np.integer], augmentation: Augmentation | None, view: int) -> dict[str, Tensor]:
-        spec, inputs = self.run.network.trunk.input, encoded.batch(rows)
-        if augmentation is not None:
-            generator = torch.Generator().manual_seed(seed_of(self.run.settings.seed, "view", view, int(rows[0])))
-            inputs = augmentation.apply(inputs, generator, size=spec.size)
-        return prepare(inputs, spec, device=self.run.device)
+    def _feed(self, boundary: Boundary, encoded: Encoded, views: list[View]) -> CachedFeed:
+        assert self.prefix is not None
+        entries = [self.prefix.entries(boundary.index, view) for view in views]
+        return CachedFeed(boundary=boundary, views=entries, encoded=encoded, device=self.run.device)

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from regraft.cache import worth
 from regraft.errors import StorageError
-from regraft.plan.caching import is_cached
-from regraft.plan.phase import Phase
+from regraft.plan.caching import computed_from, is_cached, is_kept, shared
 from regraft.plan.plan import Plan
 from regraft.tune.decide import mean_length
 from regraft.tune.job import Job
@@ -27,7 +26,7 @@ def weighed(plan: Plan, job: Job, *, gflops: float, folder: Path, limit_bytes: i
     ``gflops``: what this machine reaches on the trunk. ``folder``: of the cache, whose disk is measured. A phase in one pass reads nothing back
     and is not asked about; one that is solved needs only pooled features, which are always kept.
     """
-    asked = [index for index, phase in enumerate(plan.phases) if _is_open(plan, phase)]
+    asked = [index for index in range(len(plan.phases)) if _is_open(plan, index)]
     if not asked or not gflops:
         return plan
     try:
@@ -43,16 +42,19 @@ def weighed(plan: Plan, job: Job, *, gflops: float, folder: Path, limit_bytes: i
     return replace(plan, phases=tuple(phases))
 
 
-def _is_open(plan: Plan, phase: Phase) -> bool:
-    return phase.solver == "gradient" and is_cached(plan, phase) and _passes(plan, phase) > 1
+def _is_open(plan: Plan, at: int) -> bool:
+    return plan.phases[at].solver == "gradient" and is_cached(plan, plan.phases[at]) and is_kept(plan, at)
 
 
-def _passes(plan: Plan, phase: Phase) -> int:
-    return math.ceil(plan.settings.epochs * phase.epochs_fraction)
+def _passes(plan: Plan, at: int, *, is_present: bool) -> int:
+    """How often each row is needed: by the phase itself, or by all that share the pass which it begins."""
+    group = (at,) if is_present else shared(plan, at)
+    return math.ceil(sum(plan.settings.epochs * plan.phases[index].epochs_fraction for index in group))
 
 
 def _work(plan: Plan, index: int, job: Job) -> worth.Work:
     phase, forecast = plan.phases[index], plan.cost["phases"][index]
+    is_present = computed_from(plan, index) == phase.boundary
     length, probed = mean_length(job), job.outline.probe_length
     scale = length / probed if length and probed else 1.0
     rows = sum(len(job.dataset.splits[split]) for split in ("train", "valid") if split in job.dataset.splits)
@@ -60,7 +62,7 @@ def _work(plan: Plan, index: int, job: Job) -> worth.Work:
         num_rows=rows,
         row_bytes=forecast["cache_bytes"] / rows,
         prefix_macs=scale * sum(stage.macs for stage in job.outline.stages[: phase.boundary]),
-        passes=_passes(plan, phase),
+        passes=_passes(plan, index, is_present=is_present),
         batch_size=plan.settings.batch_size,
-        is_present=not forecast["cache_bytes"],
+        is_present=is_present,
     )
