@@ -23,7 +23,7 @@ PUBLIC = {
     "tune": "regraft.tune.conduct",
     "grow": "regraft.grow.conduct",
     "merge": "regraft.grow.merge",
-    "check": "regraft.tune.conduct",
+    "check": "regraft.tune.check",
     "edit": "regraft.grow.edit",
     "distill": "regraft.grow.distill",
     "open": "regraft.tune.generation",

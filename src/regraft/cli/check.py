@@ -20,7 +20,7 @@ def run(
     json: options.Json = False,
 ) -> None:
     """Data doctor: counts, splits, duplicates, leaks, broken files, imbalance."""
-    from regraft.tune.conduct import check
+    from regraft.tune.check import check
 
     document = check(data, task=task, input=input, target=target)
     emit_json(document) if json else say(text(document))

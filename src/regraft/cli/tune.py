@@ -19,15 +19,20 @@ def run(
     data: str,
     given: dict[str, Any],
     resume: Annotated[bool, typer.Option("--resume", help="go on with an interrupted run of that name, or start it")] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="record 20 steps in a trace for ui.perfetto.dev; the answer says where it lies")
+    ] = False,
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
     """Plan, preflight, train, evaluate, record a generation, write a report."""
-    document = conduct(data, given, store=store, resume=resume, quiet=json)
+    document = conduct(data, given, store=store, resume=resume, profile=profile, quiet=json)
     emit_json(document) if json else say(text(document))
 
 
-def conduct(reference: str, given: dict[str, Any], *, store: str | None, resume: bool = False, quiet: bool = False) -> dict[str, Any]:
+def conduct(
+    reference: str, given: dict[str, Any], *, store: str | None, resume: bool = False, profile: bool = False, quiet: bool = False
+) -> dict[str, Any]:
     """Tune with progress on stderr; the ``tune`` document."""
     from regraft.tune.conduct import tune
 
@@ -35,7 +40,15 @@ def conduct(reference: str, given: dict[str, Any], *, store: str | None, resume:
     command = "regraft " + " ".join(quoted(word) for word in sys.argv[1:])
     show_plan = None if quiet else lambda plan: say(plan_text(plan) + "\n")
     generation = tune(
-        reference, store=store, resume=resume, observer=progress, work=progress.on_work, on_plan=show_plan, command=command, **given
+        reference,
+        store=store,
+        resume=resume,
+        profile=profile,
+        observer=progress,
+        work=progress.on_work,
+        on_plan=show_plan,
+        command=command,
+        **given,
     )
     return generation.document
 
@@ -59,6 +72,7 @@ def text(document: dict[str, Any]) -> str:
         "",
         f"generation {document['name']} {document['digest'][:12]}",
         f"report     {document['report']}",
+        *([f"profile    {document['profile']} (open it in https://ui.perfetto.dev)"] if "profile" in document else []),
         f"next       regraft predict {document['name']} ...   regraft evaluate {document['name']} DATA   regraft show {document['name']}",
     ]
     return "\n".join(lines)

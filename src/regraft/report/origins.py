@@ -168,6 +168,8 @@ def reproduce(document: Document) -> Html | None:
             el("pre", el("code", clipped(command, 4000))),
             el("p", "The same plan, data, seed and machine give the same digest.", class_="note"),
         ]
+    if document.get("profile"):
+        parts.append(el("p", f"A trace of some of its steps lies in {document['profile']}; ui.perfetto.dev opens it.", class_="note"))
     if recipe:
         text = recipe if isinstance(recipe, str) else json.dumps(recipe, indent=1, ensure_ascii=False)
         parts.append(el("details", el("summary", "The recipe"), el("pre", el("code", clipped(text, MOST_JSON)))))

@@ -76,7 +76,7 @@ class LiveFeed:
         return logits
 
     def _prepared(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        return prepare(inputs, self.network.trunk.input, device=self.device)
+        return prepare(pinned(inputs, self.device), self.network.trunk.input, device=self.device)
 
     def _placed(self, targets: Tensor) -> Tensor:
         """Masks of images that were kept with a margin: the middle, which is what ``prepare`` leaves of the images."""
@@ -114,14 +114,21 @@ class CachedFeed:
         spec = self.boundary.network.trunk.input
         found = []
         for cut in cuts(len(rows), size):
-            inputs = {} if spec.kind == "image" else prepare(self.encoded.batch(rows[cut]), spec, device=self.device)
-            read = {name: tensor.to(self.device, non_blocking=True) for name, tensor in entries.batch(rows[cut]).items()}
+            inputs = {} if spec.kind == "image" else prepare(pinned(self.encoded.batch(rows[cut]), self.device), spec, device=self.device)
+            read = {
+                name: tensor.to(self.device, non_blocking=True) for name, tensor in pinned(entries.batch(rows[cut]), self.device).items()
+            }
             found.append(Part(inputs, self.encoded.target_batch(rows[cut]).to(self.device), rows[cut], read))
         return found
 
     def logits(self, part: Part) -> Tensor:
         logits: Tensor = self.boundary.resume(part.entries, part.inputs)
         return logits
+
+
+def pinned(tensors: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """In memory that a CUDA device copies from by itself while this thread goes on; for other devices as they are."""
+    return {name: tensor.pin_memory() for name, tensor in tensors.items()} if device.type == "cuda" else tensors
 
 
 def cuts(n: int, size: int) -> Iterator[slice]:

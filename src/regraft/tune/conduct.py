@@ -1,4 +1,4 @@
-"""``check``, ``plan`` and ``tune``: from what a person asked for to the answer. The surface of this room."""
+"""``plan`` and ``tune``: from what a person asked for to the answer. With ``check``, the surface of this room."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from regraft.advise.probe import ProbeResult, probe
 from regraft.cache import Cache
 from regraft.cache.pooled import pooled_features
 from regraft.data import Dataset
-from regraft.data.inspect import inspect
 from regraft.errors import DataError, RequestError
 from regraft.plan.plan import Plan
 from regraft.plan.strategy import Strategy
@@ -30,23 +29,9 @@ from regraft.tune.generation import Generation
 from regraft.tune.job import Job, Work, candidates, no_work, open_data, open_job
 from regraft.tune.request import Request
 
-__all__ = ["check", "plan", "tune"]
+__all__ = ["plan", "tune"]
 OWN = ("model", "task", "objective", "input", "target", "name", "allow_rejected")
 """Options that are fields of the request; every other one is a setting."""
-
-
-def check(
-    data: str | Path,
-    *,
-    task: str | None = None,
-    input: str | None = None,
-    target: str | None = None,
-    deep: bool = True,
-    work: Work = no_work,
-) -> dict[str, Any]:
-    """The data doctor's document on ``data``: counts, splits, and every problem with where it is and what to do."""
-    request = Request(data=str(data), task=task, input=input, target=target, allow_rejected=True)
-    return inspect(open_data(request, work), deep=deep, progress=work)
 
 
 def plan(
@@ -70,9 +55,10 @@ def tune(
     """Plan, preflight, train, evaluate, record a generation, write a report.
 
     ``data``: a path, or the plan that ``plan`` returned. ``options`` as for ``plan``, and ``command``: how to repeat the run.
+    ``profile``: record some steps in a trace that https://ui.perfetto.dev opens; the document says where.
     ``resume``: go on with an interrupted run of that name, or start it. ``on_plan``: is shown the plan before anything is spent.
     """
-    command = str(options.pop("command", ""))
+    command, profiled = str(options.pop("command", "")), bool(options.pop("profile", False))
     where = lineage.Store.locate(store)
     if isinstance(data, Plan):
         request = of_plan(data, options)
@@ -85,7 +71,7 @@ def tune(
         made, job = _planned(request, where, probing=True, work=work)
     if on_plan:
         on_plan(made)
-    run = Execution(job=job, plan=made, store=where, name=request.run_name, observer=observer, resume=resume, command=command)
+    run = Execution(job=job, plan=made, store=where, name=request.run_name, observer=observer, resume=resume, command=command, profiled=profiled)
     return run.go()
 
 
@@ -147,8 +133,9 @@ def _model(request: Request, dataset: Dataset, cache: Cache, work: Work) -> tupl
 
 
 def _probe(job: Job, cache: Cache | None) -> ProbeResult | None:
-    """How much the frozen features know: on the training examples alone, by cross-validation; ``None`` for what has no classes to be right about."""
-    if job.dataset.form.target != "class":
+    """How much the frozen features know: on the training examples alone, by cross-validation; ``None`` for what has no classes to be right about,
+    and for features of random weights."""
+    if job.dataset.form.target != "class" or job.outline.is_partly_fresh:
         return None
     network = job.network(dropout=0.0, seed=0)
     compute = {"bf16": "bfloat16", "fp32": "float32"}[machine.measure().precision]  # as in the training to come, which finds them again

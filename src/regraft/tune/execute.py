@@ -32,6 +32,7 @@ from regraft.trunk.network import Network
 from regraft.tune import document, evidence, keeping, record, teacher
 from regraft.tune.generation import Generation
 from regraft.tune.job import Job
+from regraft.tune.profile import Profiled
 
 CACHE_BYTES = 20 << 30
 ROOM_FOR_CROPS = 1.15
@@ -40,6 +41,7 @@ ROOM_FOR_CROPS = 1.15
 @dataclass(eq=False, kw_only=True)
 class Execution:
     """One run of one plan. ``command``: how to repeat it, for the report. ``parent``: digest of the generation that it goes on from.
+    ``profiled``: record some steps in a trace.
 
     Who goes on from a parent (``grow``) says in a subclass how the network is ``trained`` and ``answered``, what is ``kept``, and by which
     gate it is ``judged`` before anything is stored.
@@ -53,6 +55,7 @@ class Execution:
     resume: bool = False
     command: str = ""
     parent: str | None = None
+    profiled: bool = False
 
     def go(self) -> Generation:
         if self.resume and (finished := self._finished()):
@@ -60,7 +63,11 @@ class Execution:
         began = time.perf_counter()
         self._open_folders()
         base = self.base()
+        if self.profiled:
+            self.observer = Profiled(self.observer, self.folder)
         network, history, measured = self.trained()
+        if isinstance(self.observer, Profiled):
+            self.observer.finish()
         if "test" in self.job.dataset.splits:
             measured["test"] = self.answered(network, "test")
         judged = self.judged(network, measured)
@@ -72,17 +79,6 @@ class Execution:
         for part in ("fit", "refit"):  # the generation stands: its checkpoints have nothing left to resume
             shutil.rmtree(self.folder / part, ignore_errors=True)
         return self._reported(made, history, measured)
-
-    def measured(self, split: str) -> Measured:
-        """Train, answer ``split``, and leave nothing behind: a control, of which only the figures are wanted."""
-        self._open_folders()
-        network, _, _ = self.trained()
-        found = self.answered(network, split)
-        shutil.rmtree(self.folder, ignore_errors=True)
-        return found
-
-    def _open_folders(self) -> None:
-        self._open_folders()
 
     def measured(self, split: str) -> Measured:
         """Train, answer ``split``, and leave nothing behind: a control, of which only the figures are wanted."""
@@ -201,6 +197,8 @@ class Execution:
         manifest = {**made.manifest, "digest": made.digest, "name": self.name}
         manifest["cost"] = {**manifest["cost"], "stored_bytes": made.stored_bytes}
         tune = document.tune_document(manifest, self.plan, self.job, report=str(page))
+        if isinstance(self.observer, Profiled) and self.observer.written:
+            tune["profile"] = str(self.observer.written)
         shown = measured.get("test") or measured.get("valid")
         if shown:
             errors = document.errors_shown(self.job.task, shown.scores, self.job.dataset.splits[shown.split], self.job.dataset.classes)
