@@ -9,7 +9,7 @@ from .test_verbs import QUICK, parsed, regraft  # noqa: F401  the fixture
 
 def test_edit_undo_and_distill(regraft, data, model):  # noqa: F811
     regraft("tune", str(data), "--model", model, *QUICK, "--name", "first")
-    edit = parsed(regraft("edit", "first", "drop(blocks.1)", "--set", "name=small", "--json"))
+    edit = parsed(regraft("edit", "first", "drop(blocks.1)", "--name", "small", "--json"))
     assert edit["name"] == "small" and edit["surgery"]["stages"]["after"] == ["stem", "blocks.0", "head"]
     healed = parsed(regraft("edit", "first", "drop(blocks.0)", "--heal", str(data), "--set", "epochs=1", "--set", "lr=0.001", "--json"))
     assert healed["name"] == "first-edit" and healed["surgery"]["edited"]["test"]["accuracy"]["n"] > 0

@@ -96,6 +96,12 @@ def test_what_cannot_be_a_further_head_is_refused(parent, lengths, data):
         rg.open("mine", head="words", store=parent.store.location)
     with pytest.raises(RequestError, match="its task is text-classification"):
         rg.grow(parent, lengths, task="text-regression")
+    with pytest.raises(RequestError, match="by themselves they are text-regression"):
+        rows = [(text, f"{place / 7:.3f}") for place, (text, _) in enumerate(tickets()[:80])]
+        numbers = lengths.with_name("numbers.csv")
+        with numbers.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([("text", "value"), *rows])
+        rg.grow(parent, numbers)
     with pytest.raises(RequestError, match="which is for the task that it has"):
         rg.grow(parent, lengths, **WORDS, way="deep")
     rg.grow(parent, lengths, **WORDS, control=False)

@@ -8,6 +8,7 @@ import typer
 
 from regraft.cli import options
 from regraft.cli.console import bytes_text, emit_json, say, seconds_text, table
+from regraft.cli.gathered import gathered
 from regraft.cli.progress import watcher
 from regraft.cli.resolve import resolved
 from regraft.cli.show import cell, metrics_table
@@ -16,13 +17,20 @@ from regraft.errors import RequestError
 SURGERY = "e.g. 'drop(blocks.2, blocks.3)', 'prune(heads, amount=0.25)', 'insert(adapter, after=blocks.1)+replace(activation=relu)'"
 
 
+GIVEN = {
+    "undo": (Annotated[bool, typer.Option("--undo", help="a child that computes what was there before the last surgery")], False),
+    "data": (Annotated[str | None, typer.Option("--data", help="what to measure on [default: the data that the generation learnt]")], None),
+    "heal": (Annotated[str | None, typer.Option("--heal", help="data to learn on afterwards, taught by the unedited generation")], None),
+    "name_as": (Annotated[str | None, typer.Option("--name", help="name of the child [default: NAME-edit; with --undo, NAME]")], None),
+    "set": (Annotated[list[str] | None, typer.Option("--set", help="with --heal any setting, e.g. --set epochs=3")], None),
+}
+
+
+@gathered(GIVEN)
 def run(
     name: options.Name,
+    given: dict[str, Any],
     surgery: Annotated[str | None, typer.Argument(help=SURGERY)] = None,
-    undo: Annotated[bool, typer.Option("--undo", help="a child that computes what was there before the last surgery")] = False,
-    data: Annotated[str | None, typer.Option("--data", help="what to measure on [default: the data that the generation learnt]")] = None,
-    heal: Annotated[str | None, typer.Option("--heal", help="data to learn on afterwards, taught by the unedited generation")] = None,
-    set: Annotated[list[str] | None, typer.Option("--set", help="--set name=NAME; with --heal any setting, e.g. --set epochs=3")] = None,
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
@@ -30,16 +38,19 @@ def run(
     from regraft.grow.edit import edit
     from regraft.grow.edit import undo as take_back
 
-    if undo == bool(surgery):
-        found = "surgery and --undo at once" if undo else "nothing to do is named"
+    undone = given.pop("undo")
+    if undone == bool(surgery):
+        found = "surgery and --undo at once" if undone else "nothing to do is named"
         raise RequestError(f"edit {name}", found, f"regraft edit {name} 'drop(blocks.2)', or regraft edit {name} --undo")
-    _, given = resolved(name, {"recipe": None, "set": set})
+    data, heal, name_as = (given.pop(key) for key in ("data", "heal", "name_as"))
+    _, settings = resolved(name, {"recipe": None, **given})
     progress = watcher(quiet=json)
-    if undo:
-        made = take_back(name, name_as=given.get("name"), store=store)
+    if undone:
+        made = take_back(name, name_as=name_as, store=store)
     else:
-        made = edit(name, surgery or "", data=data, heal=heal, name_as=given.pop("name", None), store=store, observer=progress,
-                    work=progress.on_work, **given)  # fmt: skip
+        made = edit(
+            name, surgery or "", data=data, heal=heal, name_as=name_as, store=store, observer=progress, work=progress.on_work, **settings
+        )
     emit_json(made.document) if json else say(text(made.document))
 
 

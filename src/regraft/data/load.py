@@ -114,6 +114,11 @@ def load_known(
     return _dataset(str(reference), name, learnt=learnt, read=read, sides=sides, found=found, said=said, rows=rows)
 
 
+def task_of(reference: str | Path, *, input: str | None = None, target: str | None = None) -> str:
+    """The task that the data at ``reference`` would be read as, were none asked for; only its columns and a sample are looked at."""
+    return _task_of(of_source(sources.resolve(reference), form=None, input=input, target=target).form)
+
+
 def _asked(task: TaskLike | None) -> tuple[str | None, Form | None]:
     """The name and the form of the task that is asked for; nothing where none is."""
     if task is None or not isinstance(task, str):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from regraft.data.dataset import Dataset, Split, fingerprint
-from regraft.data.load import load_more
+from regraft.data.load import load_more, task_of
 from regraft.errors import RequestError
 from regraft.grow import earlier, ways
 from regraft.grow.asked import Growth, Hooks
@@ -32,6 +32,7 @@ from regraft.plan.settings import Settings
 from regraft.plan.strategy import Strategy, parse
 from regraft.report import pages
 from regraft.serve import rebuild
+from regraft.spec import FORMS
 from regraft.surgery.specs import Statistics
 from regraft.train.objective import read
 from regraft.trunk import machine
@@ -95,11 +96,27 @@ def opened(growth: Growth, memory: Memory, hooks: Hooks) -> Dataset:
     given = {name: request.settings[name] for name in ("valid_fraction", "test_fraction") if name in request.settings}
     dataset = load_more(request.data, memory.classes, columns=(request.input, request.target), task=request.task,
                         allow_rejected=request.allow_rejected, progress=hooks.work, **given)  # fmt: skip
+    _check_same_question(dataset, memory, growth)
     if dataset.form.target != "class":
         raise RequestError(
             f"grow {memory.record.name}", f"its task is {dataset.task}", "regraft tune, for a generation of its own: only classifiers grow"
         )
     return dataset
+
+
+def _check_same_question(dataset: Dataset, memory: Memory, growth: Growth) -> None:
+    """Not one known class, and data that by itself is of another kind: that is no step of this task."""
+    known = (
+        {int(target) for split in dataset.splits.values() for target in np.unique(split.targets)}
+        if dataset.form.target == "class"
+        else set()
+    )
+    if not known or min(known) < len(memory.classes):
+        return
+    found = task_of(dataset.reference, input=growth.request.input, target=growth.request.target)
+    if FORMS[found].target != dataset.form.target:
+        raise RequestError(f"grow {memory.record.name} with {dataset.reference}", f"none of its labels is known, and by themselves they are {found}",
+                           f"--new-task NAME --task {found}, for a further head; or name the column of the labels with --target")  # fmt: skip
 
 
 def job_of(growth: Growth, memory: Memory, hooks: Hooks, *, dataset: Dataset, kind: type[GrownJob] = GrownJob) -> GrownJob:

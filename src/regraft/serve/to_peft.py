@@ -1,0 +1,96 @@
+"""For peft: the LoRA edits of a generation as an adapter of the pretrained model, ``head.safetensors`` beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from regraft.errors import RequestError
+from regraft.lineage.record import Generation
+from regraft.lineage.store import Store
+from regraft.serve.rebuild import Rebuilt
+from regraft.surgery.edits import EditRecord
+from regraft.surgery.heads import strip
+from regraft.surgery.lora import LEARNT, exactly
+from regraft.surgery.specs import Lora
+from regraft.trunk import load
+from regraft.trunk.network import Network
+from regraft.trunk.tensors import load_state
+from regraft.trunk.trunk import Inputs
+
+VARIANTS = {"plain": False, "rslora": True}
+"""Variant -> is it scaled by the root of its rank?"""
+
+
+def write(store: Store, generation: Generation, rebuilt: Rebuilt, folder: Path) -> tuple[Callable[[Inputs], Tensor], str]:
+    from peft import LoraConfig, PeftModel
+    from safetensors.torch import save_file
+
+    records = _records(store, generation)
+    edit, network = records[0].edit, rebuilt.network
+    paths = [site.path for record in records for site in record.sites]
+    ranks = {site.path: record.edit.rank for record in records for site in record.sites}
+    alphas = {site.path: record.edit.alpha for record in records for site in record.sites}
+    layers: dict[str, Any] = {path: network.host.get_submodule(path) for path in paths}
+    config = LoraConfig(
+        r=edit.rank, lora_alpha=edit.alpha, target_modules=exactly(paths), rank_pattern=ranks, alpha_pattern=alphas, use_rslora=VARIANTS[edit.variant],
+        fan_in_fan_out=all(type(layer.base_layer).__name__ == "Conv1D" for layer in layers.values()), inference_mode=True,
+        base_model_name_or_path=_name(generation.manifest["model"]),
+    )  # fmt: skip
+    config.save_pretrained(str(folder))
+    factors = {
+        f"base_model.model.{path}.lora_{side}.weight": getattr(layer, f"lora_{side}")[LEARNT].weight.detach().contiguous()
+        for path, layer in layers.items()
+        for side in "AB"
+    }
+    save_file(factors, folder / "adapter_model.safetensors")
+    save_file({name: tensor.detach().contiguous() for name, tensor in network.head.state_dict().items()}, folder / "head.safetensors")
+    (folder / "labels.json").write_text(json.dumps(list(rebuilt.classes)), encoding="utf-8")
+    plain = _pretrained(store, generation, network)
+    plain.trunk.host = PeftModel.from_pretrained(plain.host, str(folder)).eval().base_model.model
+    return plain, 'peft.PeftModel.from_pretrained(base_model, "{path}")  # and head.safetensors on its pooled features'
+
+
+def _records(store: Store, generation: Generation) -> list[EditRecord]:
+    """The LoRA edits. Raises ``RequestError`` where anything else of the trunk is not the pretrained model's."""
+    asked = f"export {generation.name} --to peft"
+    records = [record for row in generation.manifest["edits"] if (record := EditRecord.from_json(row)).stage != "head"]
+    if not records or not all(isinstance(one.edit, Lora) and one.edit.variant in VARIANTS for one in records):
+        found = ", ".join(sorted({one.edit.label for one in records})) or "no LoRA"
+        raise RequestError(
+            asked, f"in its trunk stands {found}", "--to hf, where LoRA is folded in; plain LoRA and rslora can be an adapter"
+        )
+    if len({one.edit.variant for one in records}) > 1:
+        raise RequestError(asked, "its stages carry different variants of LoRA", "--to hf")
+    held = {row["digest"] for row in store.table(store.read("bases", generation.base or "")).values()}
+    moved = [
+        name
+        for name, row in store.table(generation).items()
+        if name.startswith("host.") and ".lora_" not in name and row["digest"] not in held
+    ]
+    if moved:
+        raise RequestError(
+            asked, f"numbers of the pretrained model itself have moved: {', '.join(moved[:3])}", "--to hf, which holds all of them"
+        )
+    return records
+
+
+def _pretrained(store: Store, generation: Generation, network: Network) -> Network:
+    """The pretrained trunk as the store holds it, under the generation's head."""
+    trunk = load.rebuild(generation.manifest["source"], store.assets(generation))
+    base = store.read("bases", generation.base or "")
+    trunk.pooling, trunk.input = generation.manifest["pooling"], network.trunk.input
+    strip(trunk)
+    files = {name.removeprefix("host."): place for name, place in store.tensor_files(base).items()}
+    load_state(trunk.host, files)
+    return Network(trunk, network.head).eval()
+
+
+def _name(reference: str) -> str:
+    """As a person would name the pretrained model to transformers; of ``bundled:`` and others, the reference itself."""
+    source, _, name = reference.partition(":")
+    return name if source in ("hf", "file") else reference
