@@ -15,6 +15,7 @@ import jsonschema
 import pytest
 
 from regraft.cli.__main__ import main
+from regraft.cli.show import metrics_table
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 QUICK = ["--strategy", "top(n=1)", "--epochs", "1", "--lr", "1e-3", "--batch-size", "8"]
@@ -79,6 +80,10 @@ def test_people_get_tables(regraft, data, model):
     assert "epoch 1/1" in err
     assert "top(n=1)" in regraft("log")[1]
     assert "blocks.0" in regraft("show", "first")[1]
+
+
+def test_metrics_of_no_split_are_said_to_be_none():
+    assert metrics_table({"valid": {}, "test": {}}) == "nothing was measured: the data left no example for valid or test"
 
 
 def test_names_tags_and_rollback(regraft, data, model):

@@ -57,6 +57,9 @@ def test_every_class_keeps_a_training_example_and_missing_ones_are_said(tmp_path
 def test_a_split_too_small_to_mean_anything_is_said(tmp_path):
     found = load(save(tmp_path / "a.csv", sentences(20)))
     assert any(sentence.startswith("The valid split has only") for sentence in found.said)
+    two = load(save(tmp_path / "b.csv", sentences(2)))
+    assert set(two.splits) == {"train"}
+    assert any(sentence.startswith("No example falls into the test split") for sentence in two.said)
 
 
 def test_fraction_zero_means_none_of_that_split(tmp_path):

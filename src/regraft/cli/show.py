@@ -68,6 +68,8 @@ def verified(checked: dict[str, int]) -> str:
 def metrics_table(metrics: dict[str, dict[str, dict[str, float]]]) -> str:
     """Metrics by split, each with its 95% interval."""
     splits = [split for split in metrics if metrics[split]]
+    if not splits:
+        return "nothing was measured: the data left no example for valid or test"
     names = list(dict.fromkeys(name for split in splits for name in metrics[split]))
     rows = [[name, *(cell(metrics[split].get(name)) for split in splits)] for name in names]
     sizes = [next(iter(metrics[split].values()))["n"] for split in splits]

@@ -68,10 +68,11 @@ def remarks(sides: np.ndarray, targets: np.ndarray, classes: list[str], carved: 
     said = []
     for side in sorted(carved):
         count = int(np.sum(sides == side))
-        if count < FEW_EXAMPLES:
-            said.append(
-                f"The {SPLITS[side]} split has only {count} examples: its figures mean little; give a split of your own or more data."
-            )
+        advice = "give a split of your own or more data"
+        if not count:
+            said.append(f"No example falls into the {SPLITS[side]} split: nothing is measured on it; {advice}.")
+        elif count < FEW_EXAMPLES:
+            said.append(f"The {SPLITS[side]} split has only {count} example{'s' * (count > 1)}: its figures mean little; {advice}.")
         absent = [classes[index] for index in np.setdiff1d(np.arange(len(classes)), targets[sides == side])]
         if absent and count:
             some = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
