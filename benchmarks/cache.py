@@ -25,7 +25,15 @@ from regraft.train.fit import fit
 from regraft.tune.job import Job, open_data, open_job
 from regraft.tune.request import Request
 
-MODELS = {"minilm": ("bundled:minilm", "banking77"), "vision": ("bundled:vision", "flowers12")}
+MODELS = {
+    "minilm": ("bundled:minilm", "banking77"),
+    "vision": ("bundled:vision", "flowers12"),
+    "resnet18": ("timm:resnet18", "flowers12"),
+    "resnet50": ("timm:resnet50", "flowers12"),
+    "mobilenetv2": ("timm:mobilenetv2_100", "flowers12"),
+    "vit_tiny": ("timm:vit_tiny_patch16_224", "flowers12"),
+}
+"""Name -> model and data. Those of timm start from random weights, which take as long as trained ones."""
 
 
 def data_of(name: str, rows: int, folder: Path) -> str:
@@ -34,8 +42,9 @@ def data_of(name: str, rows: int, folder: Path) -> str:
         return str(source)
     cut = folder / name
     cut.mkdir()
-    for split in ("train", "test"):
-        pandas.read_csv(source / f"{split}.csv").sample(frac=1, random_state=0).head(rows).to_csv(cut / f"{split}.csv", index=False)
+    train, test = (pandas.read_csv(source / f"{split}.csv").sample(frac=1, random_state=0).head(rows) for split in ("train", "test"))
+    train.to_csv(cut / "train.csv", index=False)
+    test[test["label"].isin(train["label"])].to_csv(cut / "test.csv", index=False)  # few rows do not hold every class
     return str(cut)
 
 
@@ -44,7 +53,7 @@ def timed(job: Job, boundary: int, epochs: int, cache: Cache | None) -> float:
     settings = Settings(epochs=epochs, lr=1e-4, batch_size=32, cache=cache is not None, precision="fp32")
     plan = Plan(task=job.dataset.task, model=job.reference, strategy=strategy.text, stages=(*job.outline.stage_names, "head"),
                 phases=strategy(job.outline), settings=settings)  # fmt: skip
-    network = job.network(dropout=0.1, seed=0)
+    network = job.network(dropout=0.1, seed=0, fresh=not job.reference.startswith("bundled:"))
     with tempfile.TemporaryDirectory() as folder:
         history = fit(network, plan, task=job.task, data={"train": job.encoded("train"), "valid": None}, folder=Path(folder), cache=cache)
     assert history.phases[0].cached == (cache is not None), history.events
@@ -58,10 +67,13 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--boundaries", type=int, nargs="*")
+    parser.add_argument("--quick", action="store_true", help="a look whether it runs: 64 rows, two epochs, once, at two boundaries")
     args = parser.parse_args()
+    if args.quick:
+        args.rows, args.epochs, args.repeats, args.boundaries = 64, 2, 1, [1, 2]
     reference, data = MODELS[args.model]
     with tempfile.TemporaryDirectory() as folder:
-        request = Request(data=data_of(data, args.rows, Path(folder)), settings={"valid_fraction": 0.0})
+        request = Request(data=data_of(data, args.rows, Path(folder)), strategy="scratch", settings={"valid_fraction": 0.0})
         job = open_job(request, open_data(request), reference)
         job.encoded("train").wait()
         macs = [stage.macs for stage in job.outline.stages]

@@ -91,6 +91,14 @@ def _version(name: str) -> str:
         return ""
 
 
+def job_accuracy(job: Any, network: Any) -> float:
+    """Share of the test split of a ``regraft.tune.job.Job`` that ``network`` gets right."""
+    from regraft.tune import evidence
+
+    test = job.encoded("test")
+    return float((evidence.logits(network, test).argmax(1) == test.targets).mean())
+
+
 def arguments(description: str | None, repeats: int = 3) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--repeats", type=int, default=repeats)

@@ -10,8 +10,18 @@ HERE = Path(__file__).parent
 RUNS = [
     ["cache.py", "minilm"],
     ["cache.py", "vision", "--rows", "0"],
+    ["cache.py", "resnet18", "--rows", "0"],
+    ["cache.py", "resnet50", "--rows", "0"],
+    ["cache.py", "mobilenetv2", "--rows", "0"],
+    ["cache.py", "vit_tiny", "--rows", "0"],
     ["text_peers.py", "probe"],
+    ["text_peers.py", "top1"],
+    ["text_peers.py", "top2"],
     ["text_peers.py", "full"],
+    ["plain_loop.py", "minilm"],
+    ["plain_loop.py", "vision"],
+    ["race.py"],
+    ["image_files.py", "--fresh"],
     ["accuracy.py", str(HERE / "out" / "accuracy")],
 ]
 

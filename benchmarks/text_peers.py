@@ -1,6 +1,6 @@
 """Regraft beside the transformers Trainer on banking77 with the same MiniLM, whole commands, in turn.
 
-python benchmarks/text_peers.py probe|full --repeats 3 [--rows 2000]
+python benchmarks/text_peers.py probe|top1|top2|full --repeats 3 [--rows 2000] [--quick]
 """
 
 from __future__ import annotations
@@ -41,22 +41,33 @@ def trainer(data: Path, *options: str) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("job", choices=["probe", "full"])
+    parser.add_argument("job", choices=["probe", "top1", "top2", "full"])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--rows", type=int, default=0, help="use only so many training rows")
+    parser.add_argument("--quick", action="store_true", help="a look whether it runs: 300 rows, once")
     args = parser.parse_args()
+    if args.quick:
+        args.rows, args.repeats = 300, 1
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
-        for split in ("train", "test"):
-            frame = pandas.read_csv(DATA / "banking77" / f"{split}.csv")
-            rows = args.rows if split == "train" and args.rows else len(frame)
-            frame.sample(frac=1, random_state=0).head(rows).to_csv(data / f"{split}.csv", index=False)
+        train, test = (pandas.read_csv(DATA / "banking77" / f"{split}.csv").sample(frac=1, random_state=0) for split in ("train", "test"))
+        train = train.head(args.rows or len(train))
+        train.to_csv(data / "train.csv", index=False)
+        test[test["label"].isin(train["label"])].to_csv(data / "test.csv", index=False)  # few rows do not hold every class
         if args.job == "probe":
             contestants = {
                 "regraft": regraft(data, "--strategy", "linear_probe"),
                 "Trainer tuned": trainer(data, "--head-only", "--tuned", "--epochs", "10", "--lr", "5e-3", "--batch-size", "32"),
             }
             note = "head only, 10 epochs' worth; the Trainer grouped by length, fp32 (bf16 is slower on this processor)"
+        elif args.job in ("top1", "top2"):
+            count, shared = args.job[-1], ["--epochs", "5", "--lr", "1e-4", "--batch-size", "32"]
+            fixed = ["--set", "refit=false", "--set", "label_smoothing=0", "--set", "wise_ft=1"]
+            contestants = {
+                "regraft": regraft(data, "--strategy", f"top(n={count})", *shared, *fixed),
+                "Trainer tuned": trainer(data, "--tuned", "--top", count, *shared),
+            }
+            note = f"the top {count} of six blocks and the head, 5 epochs at 1e-4; the Trainer grouped by length, fp32"
         else:
             shared = ["--epochs", "3", "--lr", "1e-4", "--batch-size", "32"]
             contestants = {

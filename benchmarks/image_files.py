@@ -1,0 +1,42 @@
+"""The last stage of a ResNet-50 at 224 pixels from JPEG files, five epochs: whole commands, Regraft beside a plain loop with torchvision's loader.
+
+    python benchmarks/image_files.py [--model timm:resnet50 --fresh] [--quick]
+
+``--fresh`` starts both from random weights, where no pretrained ones can be had: then the times mean something and the accuracies nothing.
+The peer decodes every image in every epoch in worker processes, as fastai and timm's script do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from harness import DATA, compare
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="timm:resnet50")
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--fresh", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="a look whether it runs: the bundled trunk at 64 pixels, one epoch, once")
+    args = parser.parse_args()
+    model, size, epochs, repeats = (args.model, args.size, args.epochs, args.repeats)
+    if args.quick:
+        model, size, epochs, repeats = "bundled:vision", 64, 1, 1
+    shared = [str(DATA / "flowers12"), model, str(size), str(epochs), *(["--fresh"] if args.fresh else [])]
+    contestants = {
+        "regraft": [sys.executable, str(HERE / "peers" / "regraft_images.py"), *shared],
+        "plain loop, files in every epoch": [sys.executable, str(HERE / "peers" / "plain_images.py"), *shared],
+    }
+    compare(f"image files: top 1 of {model} at {size}", contestants, repeats=repeats, reference="regraft",
+            note=f"flowers12, {epochs} epochs, batches of 32, AdamW 1e-3, no augmentation")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
