@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from regraft.advise.priors import EDIT_FACTOR, HIGHEST_RATE, PUBLISHED_WIDTH, RATES, SCRATCH_RATES, Kind
+from regraft.advise.priors import EDIT_FACTOR, FRESH_RATE, HIGHEST_RATE, PUBLISHED_WIDTH, RATES, SCRATCH_RATES, Kind
 from regraft.plan.phase import Phase
 from regraft.trunk.outline import Outline
 
@@ -27,6 +27,9 @@ def rate(outline: Outline, phases: Sequence[Phase]) -> tuple[float, str]:
     if any(phase.fresh for phase in phases):
         lr = SCRATCH_RATES[kind]
         return lr, f"lr {lr:g}: the trunk starts from random weights, where this family takes more than in fine-tuning"
+    if outline.is_partly_fresh:
+        name = outline.stages[outline.lowest_fresh].name
+        return FRESH_RATE, f"lr {FRESH_RATE:g}: the stages from {name} on start from random weights, which take more than pretrained ones"
     lr, source = _full_rate(outline, kind)
     if not _moves_little(phases):
         return lr, f"lr {lr:g}: {source}"

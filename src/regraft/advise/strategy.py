@@ -33,8 +33,8 @@ def choose(facts: Facts, outline: Outline, *, probe: ProbeResult | None = None, 
     """The plan's strategy and settings for these ``facts``. With a ``strategy`` given only the settings are chosen, to fit it."""
     reasons: list[str] = []
     if strategy is None:
-        text, why = _strategy(facts, probe)
-        epochs, _ = _epochs(facts, (), probe)
+        text, why = _strategy(facts, outline, probe)
+        epochs, _ = _epochs(facts, outline, (), probe)
         text, limit = _within_time(text, facts, outline, epochs)
         strategy = parse(text)
         reasons = [why, *_probe_says(facts, probe), *limit]
@@ -43,7 +43,13 @@ def choose(facts: Facts, outline: Outline, *, probe: ProbeResult | None = None, 
     return Advice(strategy.text, settings, (*reasons, *more))
 
 
-def _strategy(facts: Facts, probe: ProbeResult | None) -> tuple[str, str]:
+def _strategy(facts: Facts, outline: Outline, probe: ProbeResult | None) -> tuple[str, str]:
+    if outline.is_partly_fresh:
+        name = outline.stages[outline.lowest_fresh].name
+        return "gradual_unfreezing", (
+            f"gradual_unfreezing: the stages from {name} on start from random weights and learn first, on pretrained ones that stay as they are; "
+            "then all learn together"
+        )
     if probe is not None and probe.cv_accuracy.low >= priors.CEILING:
         left = 100 * (1 - probe.cv_accuracy.value)
         return (
@@ -81,7 +87,7 @@ def _within_time(text: str, facts: Facts, outline: Outline, epochs: float) -> tu
     macs = [stage.macs for stage in outline.stages]
     if text == "linear_probe" or not facts.macs_per_s or _train_s(facts, outline, epochs, 0) <= priors.LONGEST_S:
         return text, []
-    highest = len(macs) - priors.SHORTEST_TOP
+    highest = min(len(macs) - priors.SHORTEST_TOP, outline.lowest_fresh)
     boundary = next((b for b in range(1, highest) if _train_s(facts, outline, epochs, b) <= priors.LONGEST_S), highest)
     name = outline.stages[boundary].name
     before, after = (_hours(_train_s(facts, outline, epochs, b)) for b in (0, boundary))
@@ -104,7 +110,7 @@ def _hours(seconds: float) -> str:
 def _epochs(facts: Facts, phases: Sequence[Phase], probe: ProbeResult | None) -> tuple[float, str]:
     epochs = priors.by_size(priors.EPOCHS["text" if facts.kind == "text" else "image"], facts.num_examples)
     usual = f"a starting point for {facts.num_examples:,} examples"
-    if any(phase.fresh for phase in phases):
+    if outline.is_partly_fresh or any(phase.fresh for phase in phases):
         return epochs * priors.SCRATCH_EPOCHS_FACTOR, usual
     if facts.kind == "image" and probe is not None and probe.cv_accuracy.low >= priors.KNOWN:
         return round(epochs * priors.KNOWN_EPOCHS_FACTOR), f"a third of {usual}: the features leave little to learn"
@@ -117,7 +123,7 @@ def _settings(facts: Facts, outline: Outline, phases: Sequence[Phase], probe: Pr
         # no step is taken: no rate, epoch or augmentation to speak of
         return Settings(seed=seed, refit=_worth_a_refit(facts)), _refit_reason(facts)
     lr, lr_reason = rate(outline, phases)
-    epochs, epochs_reason = _epochs(facts, phases, probe)
+    epochs, epochs_reason = _epochs(facts, outline, phases, probe)
     batch_size = priors.by_size(priors.BATCH_SIZES, facts.num_examples)
     steps = round(epochs * facts.num_examples / batch_size)
     reasons = [lr_reason, f"{epochs:g} epochs in batches of {batch_size}: about {steps:,} steps, {epochs_reason}"]

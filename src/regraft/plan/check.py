@@ -204,6 +204,17 @@ def phases_follow_each_other(plan: Plan, outline: Outline) -> Iterator[str]:
             yield f"phase {after.name!r}: {edit.label} in {name} is merged into its weights, as the phase does not name it"
 
 
+def what_is_random_learns(plan: Plan, outline: Outline) -> Iterator[str]:
+    """Stages that no pretraining has seen: trained whole by gradient in some phase, and before a head is solved on them."""
+    fresh = range(outline.lowest_fresh, len(outline.stages))
+    taught = {row for phase in plan.phases for row in fresh if phase.cells[row].trainable and phase.cells[row].only == "all"}
+    never = [plan.stages[row] for row in fresh if outline.stages[row].fresh and row not in taught]
+    if never:
+        yield f"{', '.join(never)} start from random weights and never learn: freeze(below={plan.stages[outline.lowest_fresh]}) trains them"
+    elif fresh and plan.phases[0].solver == "closed_form":
+        yield f"phase {plan.phases[0].name!r} solves a head on random features, as {plan.stages[outline.lowest_fresh]} has not learned yet"
+
+
 CHECKS: tuple[Check, ...] = (
     names_can_be_typed,
     grid_fits_trunk,
@@ -215,4 +226,5 @@ CHECKS: tuple[Check, ...] = (
     batch_norm_has_a_batch,
     edits_have_a_place,
     phases_follow_each_other,
+    what_is_random_learns,
 )

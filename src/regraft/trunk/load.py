@@ -59,6 +59,8 @@ def rebuild(source: dict[str, Any], assets: dict[str, bytes]) -> Trunk:
         from regraft.trunk.sources.torchvision_library import rebuild as build
     elif library == "transformers":
         from regraft.trunk.sources.transformers_library import rebuild as build
+    elif library == "vectors":
+        from regraft.trunk.sources.vectors_file import rebuild as build
     elif library == "module":
         from regraft.trunk.sources.python_function import rebuild as build
     else:
@@ -120,6 +122,8 @@ def _opener(source: str) -> Any:
         from regraft.trunk.sources.transformers_library import load as opener
     elif source == "file":
         from regraft.trunk.sources.file import load as opener
+    elif source == "vectors":
+        from regraft.trunk.sources.vectors_file import load as opener
     else:
         from regraft.trunk.sources.python_function import load as opener
     return opener

@@ -77,6 +77,7 @@ def _outline(trunk: Trunk, index: int, layers: tuple[tuple[str, int, int], ...],
         entry_bytes=passed.entered[index] // BATCH,
         activation_bytes=passed.kept[index] // BATCH,
         convolutional=is_convolutional(trunk.host, trunk.stages),
+        fresh=stage.name in trunk.fresh,
         has_batch_norm=any(isinstance(m, nn.modules.batchnorm._BatchNorm) for part in stage.parts(trunk.host) for m in part.modules()),
     )
 

@@ -18,6 +18,7 @@ class StageOutline:
     convolutions (``convolutional``).
     ``macs``: multiply-adds of one forward pass of one example of the outline's probe size.
     ``entry_bytes``: what enters this stage for that example, fp32 (what a cache at this boundary would keep).
+    ``fresh``: it starts from random weights though the trunk is pretrained.
     ``activation_bytes``: what a backward pass through the stage keeps for that example, fp32.
     """
 
@@ -31,6 +32,7 @@ class StageOutline:
     activation_bytes: int = 0
     has_batch_norm: bool = False
     convolutional: bool = False
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,15 @@ class Outline:
     @property
     def parameters(self) -> int:
         return sum(stage.parameters for stage in self.stages)
+
+    @property
+    def lowest_fresh(self) -> int:
+        """Index of the first stage that starts from random weights; the head's, which always does, where there is none."""
+        return next((index for index, stage in enumerate(self.stages) if stage.fresh), len(self.stages))
+
+    @property
+    def is_partly_fresh(self) -> bool:
+        return self.lowest_fresh < len(self.stages)
 
     def json(self) -> dict[str, Any]:
         """Plain JSON: lists, no tuples, so that what is read back equals what was written."""

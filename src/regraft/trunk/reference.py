@@ -2,6 +2,7 @@
 
 bundled:minilm   timm:resnet50.a1_in1k   torchvision:alexnet   hf:bert-base-chinese   module:package.function
 file:folder      file:weights.safetensors?arch=timm:resnet18&num_classes=12
+vectors:glove.6B.50d.txt?cell=lstm&width=256
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from regraft.errors import TrunkError, suggest
 
-SOURCES = ("bundled", "timm", "torchvision", "hf", "file", "module")
+SOURCES = ("bundled", "timm", "torchvision", "hf", "file", "vectors", "module")
 
 
 @dataclass(frozen=True, slots=True)

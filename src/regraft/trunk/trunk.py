@@ -40,6 +40,7 @@ class Trunk:
     ``source``: how to rebuild the empty architecture: a JSON object for ``trunk.load.rebuild``.
     ``assets``: files that the rebuilt model needs beside its tensors (config.json, tokenizer.json), by name.
     ``tokenizer``: for text; ``None`` elsewhere.
+    ``fresh``: names of stages that no pretraining has seen and that start from random weights (recurrent layers over word vectors).
     """
 
     host: nn.Module
@@ -55,6 +56,7 @@ class Trunk:
     source: dict[str, Any] = field(default_factory=dict)
     assets: dict[str, bytes] = field(default_factory=dict)
     tokenizer: Any = None
+    fresh: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_cover(self)

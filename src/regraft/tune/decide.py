@@ -13,6 +13,7 @@ from regraft.advise.facts import Facts
 from regraft.advise.probe import ProbeResult
 from regraft.advise.strategy import Advice, choose
 from regraft.data.augment import Augmentation
+from regraft.data.vocabulary import Coverage, coverage
 from regraft.plan import cost
 from regraft.plan.check import check
 from regraft.plan.objective import Objectives
@@ -24,6 +25,7 @@ from regraft.trunk.machine import Machine
 from regraft.tune.job import Job, facts_of
 
 FIND = "find"
+WORTH_SAYING = 0.01
 REACHED = 0.4
 """Of the rate of a large matrix product, what training reaches on an accelerator (Chowdhery et al. 2022, 2204.02311: 0.3 to 0.5)."""
 
@@ -40,6 +42,7 @@ def decide(
     settings = settled(merged(advice.settings, given), machine)
     Augmentation.of(settings.augment, job.dataset.kind)  # what cannot be meant is refused now, not when training begins
     strategy = strategy or parse(advice.strategy)
+    read = read_of(job)
     plan = Plan(
         task=job.dataset.task,
         model=job.reference,
@@ -48,10 +51,19 @@ def decide(
         phases=strategy(job.outline),
         settings=settings,
         objectives=objectives,
-        reasons=(*reasons, *told(advice, given)),
+        reasons=(*reasons, *told(advice, given), *(() if read is None or read.is_poor else (str(read),))),
         data=facts_of(job),
     )
-    return forecast(replace(plan, warnings=check(plan, job.outline)), job, machine)
+    poor = (f"{read}: other vectors, or another model, may read more",) if read is not None and read.is_poor else ()
+    return forecast(replace(plan, warnings=(*check(plan, job.outline), *poor)), job, machine)
+
+
+def read_of(job: Job) -> Coverage | None:
+    """How much of the training texts the model can read; ``None`` where that is not worth a word: pieces of words cover nearly everything."""
+    if job.dataset.kind != "text":
+        return None
+    found = coverage(job.dataset.splits["train"], job.trunk.tokenizer)
+    return found if found.what == "words" or found.share >= WORTH_SAYING else None
 
 
 def data_facts(job: Job, machine: Machine) -> Facts:

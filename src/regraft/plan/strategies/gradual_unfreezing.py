@@ -28,7 +28,8 @@ def _split(outline: Outline, phase: Phase, every: int) -> Phases:
     if phase.solver == "closed_form" or not moving:
         return (phase,)
     starts = moving[::-1][every - 1 :: every]
-    lows = [len(outline.stages), *(low for low in starts if low != moving[0])]
+    untaught = outline.lowest_fresh  # what starts from random weights trains from the first phase, as the head does
+    lows = dict.fromkeys(min(low, untaught) for low in (len(outline.stages), *starts) if min(low, untaught) != moving[0])
     names = row_names(outline)
     columns = [(names[low], tuple(cell if index >= low else FROZEN for index, cell in enumerate(phase.cells))) for low in lows]
     return shared_out(phase, [*columns, (phase.name, phase.cells)])

@@ -1,0 +1,1 @@
+"""Word vectors under a recurrent network: reading them (``read``), telling words apart (``words``), and the network (``recurrent``)."""
