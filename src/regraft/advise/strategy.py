@@ -107,7 +107,7 @@ def _hours(seconds: float) -> str:
     return f"{seconds / 3600:.1f} hours"
 
 
-def _epochs(facts: Facts, phases: Sequence[Phase], probe: ProbeResult | None) -> tuple[float, str]:
+def _epochs(facts: Facts, outline: Outline, phases: Sequence[Phase], probe: ProbeResult | None) -> tuple[float, str]:
     epochs = priors.by_size(priors.EPOCHS["text" if facts.kind == "text" else "image"], facts.num_examples)
     usual = f"a starting point for {facts.num_examples:,} examples"
     if outline.is_partly_fresh or any(phase.fresh for phase in phases):
