@@ -355,3 +355,10 @@ def test_the_network_is_asked_only_where_the_caller_or_the_environment_lets_it(m
     assert loading._may_fetch()
     monkeypatch.setenv("HF_HUB_OFFLINE", "true")
     assert not loading._may_fetch()
+
+
+def test_torchvision_segmentation_models_are_loaded_without_fetching_a_backbone():
+    trunk = load("torchvision:deeplabv3_mobilenet_v3_large?num_classes=4", pretrained=False, input_size=64)
+    assert trunk.family == "torchvision_segmentation" and trunk.input.size == (64, 64)
+    again = rebuild(trunk.source, trunk.assets)
+    assert again.stage_names == trunk.stage_names

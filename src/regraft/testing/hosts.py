@@ -92,6 +92,15 @@ def _resnet() -> nn.Module:
     return ResNet(BasicBlock, [1, 2, 1, 1], num_classes=7)
 
 
+def _fcn() -> nn.Module:
+    from torchvision.models._utils import IntermediateLayerGetter
+    from torchvision.models.resnet import BasicBlock, ResNet
+    from torchvision.models.segmentation import FCN
+    from torchvision.models.segmentation.fcn import FCNHead
+
+    return FCN(IntermediateLayerGetter(ResNet(BasicBlock, [1, 1, 1, 1]), {"layer4": "out"}), FCNHead(512, 5))
+
+
 def _whisper() -> nn.Module:
     from transformers import WhisperConfig
     from transformers.models.whisper.modeling_whisper import WhisperEncoder
@@ -137,6 +146,7 @@ def _recurrent(**shape: Any) -> nn.Module:
 
 INVERTED = [[1, 16, 1, 1], [6, 24, 2, 2], [6, 32, 1, 2]]
 """MobileNetV2 cut short: expansion, channels, blocks, stride of each level."""
+MIX: dict[str, Any] = {"depths": [1, 1, 1, 1], "hidden_sizes": [8, 16, 24, 32], "num_attention_heads": [1, 1, 2, 2]}
 BARE: dict[str, Any] = {"add_pooling_layer": False}
 TIMM = ("mobilenetv2_035", "mobilenetv3_small_050", "efficientnet_lite0", "convnext_atto", "regnety_002", "repvgg_a0")
 
@@ -178,6 +188,7 @@ HOSTS: dict[str, Host] = {
         "mobilenet", partial(_torchvision, "mobilenet_v2"), 32, num_classes=7, width_mult=0.25, inverted_residual_setting=INVERTED
     ),
     "torchvision vit": _pixels("torchvision_vit", _torchvision_vit, 32),
+    "torchvision fcn": _pixels("torchvision_segmentation", _fcn, 32),
     "bert": _text("bert", "BertModel", "BertConfig", arguments=BARE, **TEXT),
     "bert with pooler": _text("bert", "BertModel", "BertConfig", **TEXT),
     "bert with classifier": _text("bert", "BertForSequenceClassification", "BertConfig", **TEXT),
@@ -194,6 +205,10 @@ HOSTS: dict[str, Host] = {
     "qwen2": _text("llama", "Qwen2Model", "Qwen2Config", num_key_value_heads=2, **TEXT),
     "vit": _pixels(
         "transformers_vit", partial(_transformers, "ViTModel", "ViTConfig"), 32, arguments=BARE, image_size=32, patch_size=8, **SMALL
+    ),
+    "segformer": _pixels("segformer", partial(_transformers, "SegformerModel", "SegformerConfig"), 32, **MIX),
+    "segformer with decoder": _pixels(
+        "segformer", partial(_transformers, "SegformerForSemanticSegmentation", "SegformerConfig"), 32, decoder_hidden_size=16, **MIX
     ),
     "wav2vec2": _sound("Wav2Vec2Model", "Wav2Vec2Config"),
     "wav2vec2 stable": _sound("Wav2Vec2Model", "Wav2Vec2Config", do_stable_layer_norm=True, feat_extract_norm="layer", add_adapter=True),

@@ -20,12 +20,13 @@ from regraft.trunk.families.explicit import run_to_head
 from regraft.trunk.stage import Stage
 from regraft.trunk.trunk import Trunk
 
+LEVELS = ("layer1", "layer2", "layer3", "layer4")
+
 
 def view(host: nn.Module, **facts: Any) -> Trunk | None:
     if not isinstance(host, ResNet):
         return None
-    levels = ("layer1", "layer2", "layer3", "layer4")
-    blocks = [f"{level}.{index}" for level in levels for index in range(len(host.get_submodule(level)))]
+    blocks = [f"{level}.{index}" for level in LEVELS for index in range(len(host.get_submodule(level)))]
     defaults: dict[str, Any] = {
         "stages": (Stage("stem", ("conv1", "bn1", "relu", "maxpool")), *(Stage(f"blocks.{i}", (b,)) for i, b in enumerate(blocks))),
         "input": InputSpec(kind="image", size=(224, 224), interpolation="bilinear", crop_fraction=0.875),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
@@ -40,8 +41,10 @@ def build(name: str, arguments: dict[str, Any]) -> nn.Module:
     if name not in models.list_models():
         near = get_close_matches(name, models.list_models(), n=8, cutoff=0.4)
         raise TrunkError(f"model 'torchvision:{name}'", "torchvision has no model of that name", suggest(name, near))
+    told = inspect.signature(models.get_model_builder(name)).parameters
+    bare = {"weights_backbone": None} if "weights_backbone" in told else {}  # FCN and DeepLab would fetch an ImageNet backbone
     try:
-        return models.get_model(name, weights=None, **arguments).eval()
+        return models.get_model(name, weights=None, **bare, **arguments).eval()
     except TypeError as error:
         raise TrunkError(f"model 'torchvision:{name}' with {arguments}", str(error), "leave out what the model does not know") from error
 
@@ -50,7 +53,8 @@ def as_trunk(host: nn.Module, name: str, arguments: dict[str, Any], input_size: 
     trunk = view(host, source={"library": "torchvision", "architecture": name, "arguments": arguments})
     if weights is not None:
         eval_transform = weights.transforms()
-        crop, edge = eval_transform.crop_size[0], eval_transform.resize_size[0]
+        edge = eval_transform.resize_size[0]
+        crop = eval_transform.crop_size[0] if hasattr(eval_transform, "crop_size") else edge  # masks are of the whole image
         trunk.input = replace(
             trunk.input,
             size=(crop, crop),
@@ -82,7 +86,10 @@ def _count(weights: Any) -> dict[str, Any]:
 
 
 def _fitted(host: nn.Module, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """``state`` with the position table interpolated where a ViT is built for another size than its weights."""
+    """``state`` with the position table interpolated where a ViT is built for another size than its weights, and without the auxiliary head of
+    an FCN or a DeepLab, which only their own training needs."""
+    if getattr(host, "aux_classifier", "none") is None:
+        state = {name: tensor for name, tensor in state.items() if not name.startswith("aux_classifier.")}
     if not isinstance(host, models.VisionTransformer):
         return state
     from torchvision.models.vision_transformer import interpolate_embeddings
