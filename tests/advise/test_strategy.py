@@ -115,8 +115,8 @@ def test_a_head_that_is_solved_gets_no_advice_about_steps():
     assert not any(reason.startswith("lr ") or "epochs" in reason.split(":")[0] for reason in advice.reasons)
 
 
-def pictures(num_examples: int, num_classes: int) -> Facts:
-    return Facts.of(np.arange(num_examples) % num_classes, num_classes, kind="image")
+def pictures(num_examples: int, num_classes: int, **rest: float) -> Facts:
+    return Facts.of(np.arange(num_examples) % num_classes, num_classes, kind="image", **rest)
 
 
 def test_image_features_that_know_the_task_are_tuned_for_a_third_of_the_time():
@@ -130,3 +130,17 @@ def test_image_features_that_know_the_task_are_tuned_for_a_third_of_the_time():
 def test_images_are_smoothed_at_any_number_of_classes_and_text_from_ten_on():
     smoothing = [choose(facts, convolutions()).settings.label_smoothing for facts in (pictures(600, 2), text(600, 2), text(600, 10))]
     assert smoothing == [0.1, 0.0, 0.1]
+
+
+def test_images_larger_than_the_input_are_shown_at_other_scales():
+    small, large = (choose(pictures(600, 2, oversize=size), convolutions()) for size in (0.5, 3.5))
+    assert small.settings.augment == (("crop", 8), ("flip", True))
+    assert large.settings.augment == (("resized_crop", 0.5), ("flip", True))
+    assert any("the images are 3.5 times as large as the model's input" in reason for reason in large.reasons)
+
+
+def test_images_are_tuned_whole_where_batch_norm_learns_and_from_a_solved_head_where_it_does_not():
+    few, more = (choose(pictures(n, 2), convolutions()) for n in (400, 600))
+    assert (few.strategy, few.settings.batch_norm) == ("lp_ft", "frozen")
+    assert (more.strategy, more.settings.batch_norm) == ("full", "train")
+    assert "a head that is solved on the old ones would not fit them" in more.reasons[0]

@@ -16,6 +16,7 @@ class Facts:
     that can be solved in closed form. ``mean_length``: tokens of an example; 0 for images.
 
     ``macs_per_s``: multiply-adds that this machine was measured to do in a second; 0 where it was not measured.
+    ``oversize``: the shorter side of the median image, in sides of the model's input; 0 for what are no images.
     ``has_valid``: the data brings a valid split of its own, so that none is cut off the training examples.
     """
 
@@ -23,6 +24,7 @@ class Facts:
     counts: tuple[int, ...]
     mean_length: float = 0.0
     macs_per_s: float = 0.0
+    oversize: float = 0.0
     has_valid: bool = False
     solvable: bool = True
 

@@ -67,6 +67,11 @@ def _strategy(facts: Facts, outline: Outline, probe: ProbeResult | None) -> tupl
         return "full", f"full: {facts}; from {priors.FULL_FROM:,} on, tuning everything at once is the published rule"
     if not facts.solvable:
         return "full", f"full: {facts}; this task has no head that is solved first, and all of the trunk is tuned at once"
+    if facts.kind == "image" and _learns_statistics(facts, outline):
+        return (
+            "full",
+            f"full: {facts}; batch norm learns the statistics of the new data, and a head that is solved on the old ones would not fit them",
+        )
     return "lp_ft", (
         f"lp_ft: {facts}; below {priors.FULL_FROM:,}, a head that is solved first keeps the tuning that follows from "
         "distorting the features (Kumar et al. 2022)"
@@ -131,12 +136,12 @@ def _settings(facts: Facts, outline: Outline, phases: Sequence[Phase], probe: Pr
     if smoothing:
         reasons.append(f"label smoothing {smoothing:g}: a starting point for {facts.num_classes} classes, not measured on this data")
     has_batch_norm = any(stage.has_batch_norm for stage in outline.stages)
-    few = facts.num_examples <= priors.FROZEN_STATISTICS_UP_TO and not any(phase.fresh for phase in phases)
+    few = has_batch_norm and not _learns_statistics(facts, outline) and not any(phase.fresh for phase in phases)
     if has_batch_norm:
         reasons.append(_batch_norm_reason(facts, phases, few))
-    augment = priors.AUGMENTATION["image" if facts.kind == "image" else "text"]
-    if augment:
-        reasons.append(f"augmentation {', '.join(name for name, _ in augment)}: what shifts or mirrors an image leaves its class as it is")
+    augment = _augmentation(facts)
+    if augment and facts.kind == "image":
+        reasons.append(_augmentation_reason(facts, augment))
     reasons += _refit_reason(facts)
     between = priors.by_size(priors.WISE_FT, facts.num_examples) if _may_blend(phases, has_batch_norm and not few) else 1.0
     if between < 1:
@@ -144,9 +149,25 @@ def _settings(facts: Facts, outline: Outline, phases: Sequence[Phase], probe: Pr
                        "a starting point for few examples, not measured on this data")  # fmt: skip
     settings = Settings(
         epochs=epochs, lr=lr, batch_size=batch_size, label_smoothing=smoothing, augment=augment, refit=_worth_a_refit(facts), seed=seed,
-        batch_norm="frozen" if has_batch_norm and few else "train", wise_ft=between,
+        batch_norm="frozen" if few else "train", wise_ft=between,
     )  # fmt: skip
     return settings, reasons
+
+
+def _augmentation(facts: Facts) -> priors.Augmentation:
+    table = priors.AUGMENTATION_OF_LARGE if facts.oversize >= priors.LARGE_FROM else priors.AUGMENTATION
+    return table.get(facts.kind, ())
+
+
+def _augmentation_reason(facts: Facts, augment: priors.Augmentation) -> str:
+    names = ", ".join(name for name, _ in augment)
+    if facts.oversize >= priors.LARGE_FROM:
+        return f"augmentation {names}: the images are {facts.oversize:.1f} times as large as the model's input, so parts of them can be shown at other scales"
+    return f"augmentation {names}: what shifts or mirrors an image leaves its class as it is"
+
+
+def _learns_statistics(facts: Facts, outline: Outline) -> bool:
+    return any(stage.has_batch_norm for stage in outline.stages) and facts.num_examples > priors.FROZEN_STATISTICS_UP_TO
 
 
 def _worth_a_refit(facts: Facts) -> bool:

@@ -64,9 +64,22 @@ def decode(path: str, framing: Framing) -> np.ndarray:
             upright = ImageOps.exif_transpose(image)
             return frame(to_rgb(upright), framing)
     except UNREADABLE as error:
-        raise DataError(
-            f"read the image {path}", str(error) or type(error).__name__, "`regraft check` lists every broken file; repair or remove it"
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def shorter_side(path: str) -> int:
+    """Pixels along the shorter side, from the file's header alone. Raises ``DataError`` as ``decode`` does."""
+    try:
+        with Image.open(path) as image:
+            return min(image.size)
+    except UNREADABLE as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: str, error: Exception) -> DataError:
+    return DataError(
+        f"read the image {path}", str(error) or type(error).__name__, "`regraft check` lists every broken file; repair or remove it"
+    )
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

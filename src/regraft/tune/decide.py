@@ -71,7 +71,7 @@ def data_facts(job: Job, machine: Machine) -> Facts:
     counts = job.task.counts(train.targets, len(job.dataset.classes))
     return Facts(
         kind=job.dataset.kind, counts=counts, solvable=job.task.solve is not None, mean_length=mean_length(job),
-        macs_per_s=pace(job, machine) * 1e9 / 2, has_valid="valid" in job.dataset.given_splits,
+        macs_per_s=pace(job, machine) * 1e9 / 2, oversize=job.oversize, has_valid="valid" in job.dataset.given_splits,
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from regraft import tasks
 from regraft.data import Dataset, Split, load
+from regraft.data.decode import shorter_side
 from regraft.data.encode import Encoded, encode, prepare
 from regraft.errors import RequestError, TrunkError
 from regraft.plan.strategy import parse
@@ -75,6 +76,14 @@ class Job:
         rows = np.arange(min(TIMED, len(train)))
         length = 0.0 if train.lengths is None else float(train.lengths[rows].max())
         return pace.gflops(self.trunk, prepare(train.batch(rows), self.trunk.input), self.outline, mean_length=length)
+
+    @cached_property
+    def oversize(self) -> float:
+        """The shorter side of the median image, in sides of the model's input, from a few files; 0 for what are no images."""
+        paths, size = self.dataset.splits["train"].inputs, self.trunk.input.size
+        if self.dataset.kind != "image" or size is None:
+            return 0.0
+        return float(np.median([shorter_side(path) for path in paths[:: -(-len(paths) // TIMED)]])) / min(size)
 
     def encoded(self, split: str, *, margin: float = 1.0) -> Encoded:
         """A split in the form that the model takes, made once. ``margin`` > 1 leaves room around images for random crops."""
