@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 import torch
 from train_hosts import IMAGE, TEXT, full, image_network, images, phase, plan, same, text_network, texts, weights
 
+from regraft.cache import Cache
 from regraft.errors import DamagedError, Interrupted, PlanError, RequestError, StorageError
 from regraft.plan.cell import Cell
 from regraft.surgery.specs import Lora
@@ -224,3 +226,18 @@ def test_an_empty_training_split_is_refused(tmp_path):
     network = text_network()
     with pytest.raises(PlanError, match="the training split is empty"):
         fit(network, full(network), TEXT, {"train": texts(0), "valid": None}, folder=tmp_path)
+
+
+def test_a_resumed_run_keeps_or_computes_what_the_run_that_began_did(tmp_path):
+    """Which of the two is cheaper is measured anew each time; the answer must not change within one run."""
+    network = text_network()
+    made = plan(network, [phase("top", [False, False, False, True, True])], epochs=2.0)
+    live = replace(made, phases=tuple(replace(one, live="reading would take longer") for one in made.phases))
+    data = {"train": texts(30), "valid": None}
+    cache = Cache(tmp_path / "cache", 1 << 30)
+    with pytest.raises(Killed):
+        fit(network, live, TEXT, data, folder=tmp_path / "run", cache=cache, observer=KillAfter(6))
+    fit(text_network(), made, TEXT, data, folder=tmp_path / "run", cache=cache, resume=True)
+    assert not any(path.is_file() for path in cache.folder.rglob("*"))
+    fit(text_network(), made, TEXT, data, folder=tmp_path / "other", cache=cache)
+    assert any(path.is_file() for path in cache.folder.rglob("*"))

@@ -11,7 +11,7 @@ from regraft.cli.tune import conduct
 from regraft.cli.tune import text as tune_text
 
 QUESTIONS = ["The parcel never came, where is it?", "I want my money back", "我忘记密码了,登录不了", "How do I end my membership?"]
-EPOCHS = 5.0
+EPOCHS = 10.0
 """Fewer than would be chosen: the demo is to end within two minutes on two cores."""
 
 

@@ -6,6 +6,7 @@ preflight -> for each phase: transition -> feeds -> closed form, or the loop -> 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +52,17 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     checkpoints = Checkpoints(folder, {"plan": plan.digest, "data": train.fingerprint})
     state = checkpoints.latest() if resume else None
-    run = Run.of(network, plan, task, precision=state["precision"] if state else None)
+    run = Run.of(network, begun(plan, state) if state else plan, task, precision=state["precision"] if state else None)
     checkpoints.writes = run.ranks.is_first
     run.terms = Terms.begin(run, train, data.get("asked") or {})
     with listening() as stop, torch.random.fork_rng(devices=[run.device] if run.device.type == "cuda" else []):
         return _Fitting(run, Source(run, train, valid, cache), checkpoints, observer=observer or Silent(), stop=stop).go(state)
+
+
+def begun(plan: Plan, state: Mapping[str, Any]) -> Plan:
+    """``plan`` with what lies below each boundary kept or computed anew as when the run began: that is chosen by rates measured at the moment,
+    and what is kept may be rounded otherwise than what is computed."""
+    return replace(plan, phases=tuple(replace(phase, live=why) for phase, why in zip(plan.phases, state["live"], strict=True)))
 
 
 class _Fitting:
