@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torch import nn
 
+from made_vectors import glove
 from regraft.spec import InputSpec
 from regraft.testing.hosts import HOSTS
 from regraft.trunk.trunk import Trunk
@@ -61,3 +62,9 @@ def bert(folder: Path, texts: list[str]) -> str:
     sizes = {"hidden_size": 24, "num_hidden_layers": 12, "num_attention_heads": 2, "intermediate_size": 32}
     BertModel(BertConfig(vocab_size=len(words), **sizes), add_pooling_layer=False).save_pretrained(folder)
     return f"file:{folder}"
+
+
+def vectors(folder: Path, reference: str, texts: list[str]) -> str:
+    """The reference over a file of short vectors that knows every other word of the texts (or character, where there are no spaces)."""
+    words = sorted({word for text in texts for word in (text.lower().split() if " " in text else text) if not word.isspace()})
+    return f"vectors:{glove(folder / 'vectors.txt', words[::2])}?{reference.partition('?')[2]}"

@@ -31,8 +31,9 @@ DATA = {
     "chest_xray": "chest_xray", "chest_xray_scratch": "chest_xray", "industrial_defects": "magnetic_tile",
     "bert_full": "banking77", "bert_lora": "banking77",
     "entailment_pairs": "rte", "relatedness_score": "sick", "emotions": "goemotions", "entities": "ner_wnut17",
-    "street_scenes": "camvid",
+    "street_scenes": "camvid", "word_vectors": "sst2", "character_vectors": "chnsenticorp",
 }  # fmt: skip
+TABLES = ("banking77", "sst2", "chnsenticorp")
 PER_CLASS, CLASSES = 8, 3
 FIRST = {"rte": ("train.csv", 61), "sick": ("train.csv", 61), "goemotions": ("train.csv", 61), "ner_wnut17": ("train.tsv", 600)}
 """Data of which the first lines of the training file do, and how many."""
@@ -40,7 +41,7 @@ FIRST = {"rte": ("train.csv", 61), "sick": ("train.csv", 61), "goemotions": ("tr
 
 def test_every_recipe_has_data_here():
     assert {path.stem for path in RECIPES.glob("*.yaml")} == set(DATA)
-    assert len(DATA) == 16
+    assert len(DATA) == 18
 
 
 @pytest.mark.parametrize("name", sorted(DATA))
@@ -77,12 +78,14 @@ def model_of(reference: str, folder: Path, texts: list[str]) -> str:
         return small_models.bert(folder / "bert", texts)
     if reference == "bundled:vision" and not any(model.reference == reference and model.offline for model in available()):
         return "module:small_models.resnet50"
+    if reference.startswith("vectors:"):
+        return small_models.vectors(folder, reference, texts)
     return IN_PLACE_OF.get(reference, reference)
 
 
 def cut_of(shared: Path, name: str, folder: Path) -> tuple[Path, list[str]]:
     """A few examples of a few classes: class folders of links to the images, or a table. And the texts, for the vocabulary."""
-    if name == "banking77":
+    if name in TABLES:
         return table_of(shared / name / "train.csv", folder / "cut.csv")
     if name in FIRST:
         file, count = FIRST[name]

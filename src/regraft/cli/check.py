@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -17,12 +17,13 @@ def run(
     task: options.Task = None,
     input: options.Input = None,
     target: options.Target = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="a text model: what it cannot read of the data is told too")] = None,
     json: options.Json = False,
 ) -> None:
     """Data doctor: counts, splits, duplicates, leaks, broken files, imbalance."""
     from regraft.tune.check import check
 
-    document = check(data, task=task, input=input, target=target)
+    document = check(data, task=task, input=input, target=target, model=model)
     emit_json(document) if json else say(text(document))
     if any(problem["severity"] == "error" for problem in document["problems"]):
         raise typer.Exit(1)

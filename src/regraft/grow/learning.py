@@ -132,7 +132,7 @@ def _outline(memory: Memory) -> Outline | None:
     """As the parent measured it, where its plan was made for the same stages and nothing was edited since."""
     held = memory.manifest["data"].get("outline")
     standing = [row for row in memory.manifest["edits"] if row["stage"] != HEAD]
-    return Outline.from_json(held) if held and not standing else None
+    return Outline.from_json(held).learned() if held and not standing else None
 
 
 def probes_of(memory: Memory, classes: tuple[str, ...]) -> list[tuple[Row, Split]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from regraft.spec import InputSpec, Pooling
@@ -60,6 +60,10 @@ class Outline:
     def lowest_fresh(self) -> int:
         """Index of the first stage that starts from random weights; the head's, which always does, where there is none."""
         return next((index for index, stage in enumerate(self.stages) if stage.fresh), len(self.stages))
+
+    def learned(self) -> Outline:
+        """The same once it has been trained: nothing of it is random any more."""
+        return replace(self, stages=tuple(replace(stage, fresh=False) for stage in self.stages))
 
     @property
     def is_partly_fresh(self) -> bool:
