@@ -19,8 +19,8 @@ HERE = Path(__file__).parent
 KEPT = HERE / "results" / "accuracy.jsonl"
 PAGES = {HERE.parent / "README.md": "en", HERE.parent / "README.zh-CN.md": "zh", HERE / "RESULTS.md": "en"}
 HEADS = {
-    "en": "| data | model | strategy | test accuracy [95%] | macro F1 | train time | asked for |",
-    "zh": "| 数据 | 模型 | 策略 | 测试准确率 [95%] | 宏 F1 | 训练时间 | 目标 |",
+    "en": "| data | model | strategy | test accuracy [95%] | macro F1 | asked for |",
+    "zh": "| 数据 | 模型 | 策略 | 测试准确率 [95%] | 宏 F1 | 目标 |",
 }
 CHOSEN = {"en": "chosen", "zh": "自动选择"}
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
@@ -53,7 +53,7 @@ def line(job: Job, row: Row, language: str) -> str:
     given = any(option in ("--strategy", "-s") for option in job.options)
     strategy = f"`{row['strategy']}`" + ("" if given else f" ({CHOSEN[language]})")
     shown = f"{accuracy['value']:.3f} [{accuracy['low']:.3f}, {accuracy['high']:.3f}]"
-    cells = [data_of(job), model_of(job), strategy, shown, f"{test['macro_f1']['value']:.3f}", f"{row['cost']['train_s']:.0f} s", job.bar]
+    cells = [data_of(job), model_of(job), strategy, shown, f"{test['macro_f1']['value']:.3f}", job.bar]
     return "| " + " | ".join(cells) + " |"
 
 
