@@ -26,7 +26,7 @@ LOWER_IS_BETTER = frozenset({"log_loss", "calibration_error", "wer", "cer", "per
 class Form:
     """What the examples of a task look like, which is all that reading and encoding them needs to know of it.
 
-    ``parts`` of an input: one text or image, a pair of texts, or the words of a sentence. ``target``: one of several classes, a level of a
+    ``parts`` of an input: one text, image or sound, a pair of texts, or the words of a sentence. ``target``: one of several classes, a level of a
     scale, a number, a set of labels, a tag for each word, a class for each pixel.
     """
 
@@ -38,6 +38,7 @@ class Form:
 FORMS: dict[str, Form] = {
     "text-classification": Form("text"),
     "image-classification": Form("image"),
+    "audio-classification": Form("audio"),
     "text-pair-classification": Form("text", "pair"),
     "text-regression": Form("text", target="number"),
     "image-regression": Form("image", target="number"),
@@ -71,7 +72,8 @@ class Metric:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputSpec:
     """What a trunk wants at its door. Images: ``size`` (height, width) pixels, ``mean`` and ``std`` per channel of values
-    in 0..1. Text: ``max_length`` tokens. Audio: ``sample_rate`` Hz."""
+    in 0..1. Text: ``max_length`` tokens. Audio: ``sample_rate`` Hz, ``max_length`` samples;
+    ``unit_variance``: each clip is brought to mean 0 and variance 1."""
 
     kind: InputKind
     size: tuple[int, int] | None = None
@@ -82,6 +84,7 @@ class InputSpec:
     max_length: int | None = None
     sample_rate: int | None = None
     flexible_size: bool = True
+    unit_variance: bool = False
 
     def json(self) -> dict[str, Any]:
         return asdict(self)

@@ -181,12 +181,12 @@ def test_pixels_beyond_the_budget_lie_in_a_file_that_leaves_nothing_behind(share
 
 
 def test_a_disk_without_room_is_an_error_before_anything_is_decoded(tmp_path: Path) -> None:
-    from regraft.data.image import pixel_array
+    from regraft.data.image import roomy_array
 
     with pytest.raises(
-        StorageError, match=r"asked: keep 4,\d+,000,000,000,000,000 bytes of decoded images in .*\nfound: .+\ntry:   free some space"
+        StorageError, match=r"asked: keep 4,\d+,000,000,000,000,000 decoded bytes in .*\nfound: .+\ntry:   free some space"
     ):
-        pixel_array((4_100_000_000_000_000_000,), memory_bytes=1, folder=tmp_path)
+        roomy_array((4_100_000_000_000_000_000,), memory_bytes=1, folder=tmp_path)
 
 
 def test_rows_are_right_in_any_order_while_the_workers_are_still_busy(shared_data: Path) -> None:

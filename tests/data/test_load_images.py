@@ -51,6 +51,8 @@ def test_a_table_of_paths_is_relative_to_its_folder_or_to_the_one_given(tmp_path
     (tmp_path / "list.csv").write_text("\n".join(["file,label", *rows]))
     assert load(tmp_path / "list.csv", input=str(tmp_path / "photos")).fingerprint == beside.fingerprint
     assert load(tmp_path / "list.csv", input=f"file@{tmp_path / 'photos'}").fingerprint == beside.fingerprint
+    assert load(tmp_path / "list.csv").fingerprint == beside.fingerprint, "they start from the only folder that holds the first of them"
+    (tmp_path / "copies").symlink_to(tmp_path / "photos")
     with pytest.raises(DataError, match=r"not one usable example among 24: no such file \(24, first list\.csv row 2\)"):
         load(tmp_path / "list.csv")
 
@@ -76,7 +78,7 @@ def test_files_that_are_no_images_are_listed_with_reasons(tmp_path):
 def test_a_folder_without_images_says_what_is_there(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x.docx").write_text("")
-    with pytest.raises(DataError, match=r"no image in a class folder and no table, but 1 \.docx"):
+    with pytest.raises(DataError, match=r"no image or sound in a class folder and no table, but 1 \.docx"):
         load(tmp_path)
     with pytest.raises(DataError, match="the folder is empty"):
         (tmp_path / "b").mkdir()

@@ -300,7 +300,7 @@ def test_a_task_that_the_data_is_not_for_is_refused(tmp_path):
     path = table(tmp_path / "a.csv")
     with pytest.raises(DataError, match="did you mean 'image-classification'"):
         load(path, task="image-clasification")
-    with pytest.raises(DataError, match="no column looks like text or like image paths"):
+    with pytest.raises(DataError, match="no column looks like text or like paths of images or sounds"):
         load(path, task="image-classification")
 
 

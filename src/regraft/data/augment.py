@@ -12,6 +12,9 @@
 | cutmix | image | alpha of the beta distribution | paste a window of another example, target by area (Yun et al. 2019) |
 | word_dropout | text | probability | a whole word is left out (Iyyer et al. 2015) |
 | word_swap | text | probability | whole words change places (Wei and Zou 2019) |
+| shift | audio | share of the length | earlier or later by so much at most; silence comes in |
+| noise | audio | share of the loudness | white noise, up to so many times as loud as the clip |
+| spec_augment | audio | how many | so many bands of frequencies and spans of time are left out (Park et al. 2019) |
 """
 
 from __future__ import annotations
@@ -53,6 +56,9 @@ KNOBS: dict[str, Knob] = {
     "cutmix": Knob("image", 1.0, 100.0),
     "word_dropout": Knob("text", 0.1, 0.9),
     "word_swap": Knob("text", 0.1, 1.0),
+    "shift": Knob("audio", 0.1, 1.0),
+    "noise": Knob("audio", 0.1, 10.0),
+    "spec_augment": Knob("audio", 2, 10, whole=True),
 }
 PLACED = frozenset({"crop", "resized_crop", "flip", "jitter"})
 """Those that a class for each pixel goes along with."""
@@ -96,7 +102,7 @@ class Augmentation:
 
         Image (B, 3, H, W), uint8 or float of 0..255: comes back as either; ``crop`` and ``resized_crop`` give ``size``
         (height, width) where it is given, which is how the margin of ``encode`` is used up; default: the size that came in.
-        Text: rows may become shorter, and the batch narrower.
+        Text: rows may become shorter, and the batch narrower. Audio: shapes and lengths stay.
         """
         changes = {name: value for name, value in self.values if name not in MIXING}
         if not changes:
@@ -110,6 +116,10 @@ class Augmentation:
                 again.bit_generator.state = chance.bit_generator.state  # the same windows
                 inputs = {**inputs, "mask": change_places(inputs["mask"], changes, again, size=size)}
             return {**inputs, "image": change_pixels(inputs["image"], changes, chance, size=size)}
+        if self.kind == "audio":
+            from regraft.data.waves import change_waves
+
+            return change_waves(inputs, changes, chance)
         from regraft.data.words import change_words
 
         return change_words(inputs, changes, chance, tokenizer=self.tokenizer)

@@ -23,6 +23,7 @@ TEXT_NAMES = (
 )  # fmt: skip
 PATH_NAMES = (
     "image", "image_path", "path", "file", "file_name", "filename", "filepath", "file_path", "img", "img_path", "picture", "photo", "图片", "图像", "路径", "文件",
+    "audio", "audio_path", "wav", "clip", "sound", "recording", "音频",
 )  # fmt: skip
 TARGET_NAMES = (
     "label", "target", "class", "category", "intent", "sentiment", "labels", "class_name", "label_text", "label_name", "topic", "emotion", "polarity",
@@ -31,6 +32,7 @@ TARGET_NAMES = (
 SPLIT_NAMES = ("split", "subset", "partition", "set", "fold", "划分")
 LONG_TEXT = 12  # characters on average: a label is seldom longer, a text seldom shorter
 MANY_COLUMNS = 12
+SHOWN_KIND: dict[InputKind, str] = {"image": "images", "audio": "sounds"}
 Rows = Mapping[str, Sequence[str | None]]
 
 
@@ -64,7 +66,12 @@ class Facts:
 
     @property
     def is_path(self) -> bool:
-        return self.num_values > 0 and self.image_share > 0.5
+        return self.num_values > 0 and max(self.image_share, self.audio_share) > 0.5
+
+    @property
+    def kind(self) -> InputKind:
+        """Of the examples that stand in it."""
+        return "text" if not self.is_path else "image" if self.image_share > 0.5 else "audio"
 
     @property
     def is_text(self) -> bool:
@@ -95,7 +102,6 @@ def choose(rows: Rows, where: str, *, input: str | None = None, target: str | No
         if name is not None and name not in rows:
             raise DataError(f"{option} {name} in {where}", f"no such column; the columns are {', '.join(rows)}", suggest(name, rows))
     facts = [Facts.of(name, values) for name, values in rows.items()]
-    _refuse_unread(facts, where)
     split = _split_column(rows, taken=(*given, target))
     free = [column for column in facts if column.name != split]
     said = [f"Column {split!r} says which split a row belongs to."] if split else []
@@ -132,7 +138,7 @@ def choose(rows: Rows, where: str, *, input: str | None = None, target: str | No
     reasons: list[str] = []
     source = _input(free, where, given[0] if given else None, target, kind, reasons)
     chosen = _target([column for column in free if column.name != source.name], where, target, reasons)
-    seen: InputKind = "image" if source.is_path and kind != "text" else "text"
+    seen: InputKind = "text" if kind == "text" else source.kind
     if form is not None and form.kind != seen:
         raise DataError(f"a task on {form.kind} inputs with {where}", f"the inputs in column {source.name!r} look like {seen}",
                         "leave --task out, or name the right column with --input")  # fmt: skip
@@ -176,7 +182,7 @@ def _words(rows: Rows, given: tuple[str, ...], target: str | None, where: str, *
 
 def _masks(facts: list[Facts], given: tuple[str, ...], target: str | None, where: str, *, wanted: bool) -> tuple[str, str] | None:
     """Columns of images and of masks: paths both, as named, else the one whose name says so and the other one."""
-    paths = [column for column in facts if column.is_path]
+    paths = [column for column in facts if column.kind == "image"]
     masks = target if target in [column.name for column in paths] else None
     if masks is None and target is None:
         named = _by_name([column for column in paths if column.name not in given], forms.MASKS)
@@ -203,21 +209,15 @@ def _pair(rows: Rows, given: tuple[str, ...], where: str, *, wanted: bool) -> tu
     return found
 
 
-def _refuse_unread(facts: list[Facts], where: str) -> None:
-    sounds = [column.name for column in facts if column.audio_share > 0.5]
-    if sounds:
-        raise DataError(f"read {where}", f"column {sounds[0]!r} holds paths of sound files", "this version reads text and images")
-
-
 def _input(facts: list[Facts], where: str, given: str | None, target: str | None, kind: str | None, said: list[str]) -> Facts:
     if given is not None:
         return next(column for column in facts if column.name == given)
     free = [column for column in facts if column.name != target]
-    paths = [] if kind == "text" else [column for column in free if column.is_path]
-    texts = [] if kind == "image" else [column for column in free if not column.is_path]
+    paths = [] if kind == "text" else [column for column in free if column.is_path and kind in (None, column.kind)]
+    texts = [] if kind in ("image", "audio") else [column for column in free if not column.is_path]
     found = _by_name(paths, PATH_NAMES) or (paths[0] if len(paths) == 1 else None)
     if found:
-        said.append(f"Input is column {found.name!r}: its values are paths of images.")
+        said.append(f"Input is column {found.name!r}: its values are paths of {SHOWN_KIND[found.kind]}.")
         return found
     named = [column for column in texts if _rank(column.name, TEXT_NAMES) is not None]
     wordy = [column for column in texts if column.is_text]
@@ -230,7 +230,7 @@ def _input(facts: list[Facts], where: str, given: str | None, target: str | None
     if len(wordy) == 1:
         said.append(f"Input is the text in column {wordy[0].name!r}: its values are long and hardly repeat.")
         return wordy[0]
-    raise _open(where, "--input", "no column looks like text or like image paths", free, facts)
+    raise _open(where, "--input", "no column looks like text or like paths of images or sounds", free, facts)
 
 
 def _target(facts: list[Facts], where: str, given: str | None, said: list[str]) -> str:

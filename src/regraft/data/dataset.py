@@ -42,7 +42,7 @@ class Rejected:
 class Split:
     """The examples of one split, as the columns of ``table``.
 
-    ``input``: text (its parts, if there are several, joined by ``spec.PART``), or absolute path of an image; ``target``: in the form that
+    ``input``: text (its parts, if there are several, joined by ``spec.PART``), or absolute path of an image or sound; ``target``: in the form that
     the task reads (:mod:`regraft.data.arrays`), for classification an int64 index into the data set's classes; ``digest``: SHA-256 in hex of the
     text or of the file's bytes; ``where``: file and row (rows as a spreadsheet counts them, the header being 1), or path within the data set.
     ``facts``: those of the data set, where reading a target takes them (masks).

@@ -3,6 +3,7 @@
 Encoded            what every room above reads: targets, lengths, digests, fingerprint, batch(rows)
 +-- TextEncoded    text.py
 +-- ImageEncoded   image.py
++-- SoundEncoded   sound.py
 +-- Rows           a view of some rows of another one (``subset``)
 +-- Joined         one after the other (``concat``)
 """
@@ -24,12 +25,15 @@ if TYPE_CHECKING:
 IGNORE = -100
 """The target of a place that has none; PyTorch's cross-entropy leaves it out by default."""
 Progress = Callable[[int, int], None]
-"""Called as (examples done, examples in all); for images from worker threads."""
+"""Called as (examples done, examples in all); for images and sounds from worker threads."""
 
 
 class Encoded(ABC):
-    """``targets``: as ``Split.targets`` gives them, the truth that answers are measured against. ``lengths`` (n,) int32 tokens, ``None`` where all rows are of one size. ``digests``: content hash of
-    each example. ``preprocessing``: hash of all that was done to the raw examples. ``cut`` (n,) bool: rows that lost tokens."""
+    """``targets``: as ``Split.targets`` gives them, the truth that answers are measured against. ``lengths`` (n,) int32 tokens or samples, ``None`` where all rows are of one size. ``digests``: content hash of
+    each example. ``preprocessing``: hash of all that was done to the raw examples. ``cut`` (n,) bool: rows that lost their end. ``most_together``: of
+    what ``lengths`` count, padding included, that frozen parts take in at once."""
+
+    most_together: int = 1 << 14
 
     def __init__(
         self,
@@ -46,7 +50,7 @@ class Encoded(ABC):
     @abstractmethod
     def batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> dict[str, Tensor]:
         """``rows`` in the order given. Text: ``input_ids``, ``attention_mask`` (B, L) int64, L being the longest row or ``width``
-        if that is more; image: ``image`` (B, 3, H, W) uint8."""
+        if that is more; image: ``image`` (B, 3, H, W) uint8; audio: ``input_values`` (B, T) float32 in -1..1, ``attention_mask`` (B, T)."""
 
     def target_batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> Tensor:
         """The targets of ``rows`` as a loss takes them: (B,) classes or numbers, (B, k) sets, or a class for each place of the input, aligned with
@@ -69,7 +73,7 @@ class Encoded(ABC):
 
     @property
     def truncated(self) -> int:
-        """How many rows lost tokens to the length limit."""
+        """How many rows lost their end to the length limit."""
         return 0 if self.cut is None else int(self.cut.sum())
 
     def subset(self, rows: Sequence[int] | np.ndarray) -> Encoded:
@@ -87,7 +91,7 @@ class Rows(Encoded):
             lengths=None if parent.lengths is None else parent.lengths[rows],
             cut=None if parent.cut is None else parent.cut[rows],
         )
-        self._parent, self._rows = parent, rows
+        self._parent, self._rows, self.most_together = parent, rows, parent.most_together
 
     def batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> dict[str, Tensor]:
         return self._parent.batch(self._rows[np.asarray(rows, dtype=np.int64)], width=width)
@@ -111,7 +115,7 @@ class Joined(Encoded):
             lengths=_joined(first.lengths, second.lengths),
             cut=_joined(first.cut, second.cut),
         )
-        self._parts = (first, second)
+        self._parts, self.most_together = (first, second), first.most_together
 
     def batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> dict[str, Tensor]:
         import torch

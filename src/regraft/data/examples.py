@@ -11,6 +11,7 @@ import pyarrow as pa
 from regraft import digest
 from regraft.data.dataset import Progress, Rejected
 from regraft.data.legend import Legend
+from regraft.data.listen import Sound, hear, said_of
 from regraft.data.look import THUMB, Look, each, glance, study
 from regraft.data.masks import MaskLook
 from regraft.data.names import split_of
@@ -23,7 +24,7 @@ SCHEMA = pa.schema([("input", pa.string()), ("target", pa.int64()), ("digest", p
 
 @dataclass(slots=True)
 class Raw:
-    """Some rows of one source, as lists of equal length: the input (text, or path of an image), the label, where they stand and the split that
+    """Some rows of one source, as lists of equal length: the input (text, or path of an image or sound), the label, where they stand and the split that
     was given for them (``""``: none). ``rejected``: what the source could not even make a row of."""
 
     inputs: list[str | None]
@@ -37,7 +38,7 @@ class Raw:
 class Examples:
     """``table``: of :data:`SCHEMA`, ``target`` being an index into ``labels`` (in order of appearance) and ``side`` one of split.TRAIN, VALID, TEST or
     UNDECIDED. ``dhash`` (n,) uint64 and ``thumbs`` (n, 16, 16) uint8 are there for images that were studied. ``legend``: what the source says of the
-    values in masks; ``looks``: at each of ``labels``, once somebody has looked (masks)."""
+    values in masks; ``looks``: at each of ``labels``, once somebody has looked (masks). ``said``: what the files have in common, as sentences."""
 
     kind: str
     table: pa.Table
@@ -47,6 +48,7 @@ class Examples:
     thumbs: np.ndarray
     legend: Legend | None = None
     looks: list[MaskLook] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
 
 
 def collect(
@@ -58,11 +60,12 @@ def collect(
     rejected: list[Rejected] = []
     dhash: list[int] = []
     thumbs: list[np.ndarray] = []
+    sounds: list[Sound] = []
     done = 0
     for raw in raws:
         rejected += raw.rejected
         kept: dict[str, list] = {name: [] for name in SCHEMA.names}
-        looks = _looks(raw, near) if kind == "image" else map(_read, raw.inputs)
+        looks = _looks(raw, near) if kind == "image" else _sounds(raw, sounds) if kind == "audio" else map(_read, raw.inputs)
         for text, label, where, given, seen in zip(raw.inputs, raw.labels, raw.where, raw.splits, looks, strict=True):
             fault = seen.fault or _fault(label, given, may_be_blank)
             if fault:
@@ -80,7 +83,7 @@ def collect(
         if progress:
             progress("reading", done, total)
     grey = np.stack(thumbs) if thumbs else np.zeros((0, THUMB, THUMB), np.uint8)
-    return Examples(kind, spool.table(), list(labels), rejected, np.array(dhash, np.uint64), grey)
+    return Examples(kind, spool.table(), list(labels), rejected, np.array(dhash, np.uint64), grey, said=said_of(sounds))
 
 
 def _read(text: str | None) -> Look:
@@ -91,6 +94,15 @@ def _read(text: str | None) -> Look:
 def _looks(raw: Raw, near: bool) -> Iterator[Look]:
     looks = each(study if near else glance, [path for path in raw.inputs if path])
     return (next(looks) if path else Look("no path") for path in raw.inputs)
+
+
+def _sounds(raw: Raw, found: list[Sound]) -> Iterator[Look]:
+    """What is heard is added to ``found``."""
+    heard = each(hear, [path for path in raw.inputs if path])
+    for path in raw.inputs:
+        sound = next(heard) if path else Sound("no path")
+        found.append(sound)
+        yield Look(sound.fault, sound.digest)
 
 
 def _fault(label: str | None, given: str, may_be_blank: bool) -> str:

@@ -129,27 +129,29 @@ def encode_images(
     """Start decoding a split. Above ``memory_bytes`` the pixels lie in a memory-mapped file in ``folder`` (default: the system's)."""
     masked = split.table.schema.field("target").type == arrays.MASK
     framing = Framing.of(spec, margin=margin, whole=masked)
-    pixels = pixel_array((len(split), *framing.size, 3), memory_bytes=memory_bytes, folder=folder)
-    marks = pixel_array((len(split), *framing.size), memory_bytes=memory_bytes, folder=folder) if masked else None
+    pixels = roomy_array((len(split), *framing.size, 3), memory_bytes=memory_bytes, folder=folder)
+    marks = roomy_array((len(split), *framing.size), memory_bytes=memory_bytes, folder=folder) if masked else None
     if marks is not None:
         marks.fill(VOID)  # of an image without a mask, which is to be answered
     return ImageEncoded(split, framing, pixels, marks=marks, progress=progress)
 
 
-def pixel_array(shape: tuple[int, ...], *, memory_bytes: int, folder: Path | None) -> np.ndarray:
-    """An uint8 array in memory, or in a nameless file that the system removes with the process, however that ends."""
-    size = int(np.prod(shape))
+def roomy_array(
+    shape: tuple[int, ...], *, memory_bytes: int, folder: Path | None, dtype: type[np.integer] = np.uint8, setting: str = "input_size"
+) -> np.ndarray:
+    """An array in memory, or in a nameless file that the system removes with the process, however that ends. ``setting``: what makes it smaller."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     if size <= memory_bytes:
-        return np.empty(shape, dtype=np.uint8)
+        return np.empty(shape, dtype=dtype)
     where = folder or Path(tempfile.gettempdir())
     try:
         where.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=where) as file:
             reserve(file.fileno(), size)
-            return np.memmap(file, dtype=np.uint8, mode="r+", shape=shape)
+            return np.memmap(file, dtype=dtype, mode="r+", shape=shape)
     except OSError as error:
-        advice = "free some space, another folder, or a smaller --set input_size"
-        raise StorageError(f"keep {size:,} bytes of decoded images in {where}", error.strerror or str(error), advice) from error
+        advice = f"free some space, another folder, or a smaller --set {setting}"
+        raise StorageError(f"keep {size:,} decoded bytes in {where}", error.strerror or str(error), advice) from error
 
 
 def reserve(descriptor: int, size: int) -> None:

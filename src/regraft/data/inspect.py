@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from regraft.data import duplicates, encoding
+from regraft.data import duplicates, encoding, inspect_sounds
 from regraft.data.dataset import Dataset, Progress, Rejected
 from regraft.data.load import NEAR_IMAGES, NEAR_TEXTS
 from regraft.data.look import THUMB, WINDOW, Look, each, examine, study
@@ -27,23 +27,28 @@ IMBALANCE_NOTE, IMBALANCE_WARNING = 3.0, 10.0
 LONG_CHARACTERS = 2_000
 EXTREME_PIXELS, SMALL_SIDE, EXTREME_ASPECT = 50_000_000, 16, 5.0
 NOT_IN_TRAIN = " is not in train"
+UNREADABLE = {"image": "unreadable_images", "audio": "unreadable_sounds"}
 SEVERITIES = ("error", "warning", "note")
 Problem = dict[str, Any]
 
 
 def inspect(dataset: Dataset, *, deep: bool = True, progress: Progress | None = None) -> dict[str, Any]:
-    """The ``check`` document of ``dataset``: JSON-ready, problems sorted by severity. ``deep``: decode every image in full."""
+    """The ``check`` document of ``dataset``: JSON-ready, problems sorted by severity. ``deep``: decode every image and sound in full."""
     problems = [*_classes(dataset), *_label_sets(dataset), *_rejected(dataset), *remarks(dataset)]
     if dataset.kind == "image":
         looks = _looks(dataset, deep, progress)
         problems += [*_broken(dataset, looks), *_sizes(dataset, looks)]
         groups, limit = _image_groups(looks), NEAR_IMAGES
+    elif dataset.kind == "audio":
+        heard = inspect_sounds.listen(dataset, deep=deep, progress=progress)
+        problems += inspect_sounds.problems(dataset, heard)
+        groups, limit = inspect_sounds.groups(heard), 0
     else:
         problems += _texts(dataset)
         texts = pa.chunked_array([chunk for split in dataset.splits.values() for chunk in split.table.column("input").chunks], pa.string())
         groups, limit = duplicates.of_texts(texts, limit=NEAR_TEXTS), NEAR_TEXTS
     problems += Overlap.of(dataset, groups).problems()
-    if not groups.near:
+    if not groups.near and limit:
         problems.append(
             problem(
                 "near_duplicates_not_checked",
@@ -157,9 +162,7 @@ def _rejected(dataset: Dataset) -> list[Problem]:
         if about_mask:
             masked.setdefault(about_mask, []).append(f"{item.where} ({item.reason})")
         elif not item.reason.endswith(NOT_IN_TRAIN):
-            other = (
-                "ragged_rows" if item.reason.startswith("ragged") else "unreadable_images" if dataset.kind == "image" else "unreadable_rows"
-            )
+            other = "ragged_rows" if item.reason.startswith("ragged") else UNREADABLE.get(dataset.kind, "unreadable_rows")
             by_kind.setdefault(kinds.get(item.reason, other), []).append(f"{item.where} ({item.reason})")
     advice = "not used: mend or remove"
     found = [problem(kind, "warning", _some(places), len(places), advice) for kind, places in by_kind.items()]

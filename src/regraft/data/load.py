@@ -182,7 +182,7 @@ def _carve(found: Examples, read: Read, sides: np.ndarray, classes: tuple[str, .
     joined = int(np.sum(groups.first != np.arange(len(pool))))
     if joined:
         said.append(f"{joined:,} examples repeat or nearly repeat another and stay on its side.")
-    if not groups.near:
+    if not groups.near and found.kind != "audio":
         said.append("So many different examples that only equal ones are kept together; near duplicates are not looked for.")
     return said + split.remarks(sides[targets >= 0], targets[targets >= 0], told, wanted)
 
@@ -220,7 +220,7 @@ def _dataset(
         classes=learnt.classes,
         splits=splits,
         fingerprint=fingerprint(task, learnt.classes, splits),
-        said=(*said, *noted),
+        said=(*said, *found.said, *noted),
         rejected=tuple(rejected),
         given_splits=given,
         empty_folders=() if isinstance(rows, Tables) else rows.empty,

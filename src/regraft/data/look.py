@@ -55,7 +55,7 @@ def examine(path: Path) -> Look:
 
 
 def each(look: Callable[[Path], Seen], paths: Iterable[str | Path]) -> Iterator[Seen]:
-    """``look`` over ``paths`` in order, in threads (Pillow decodes outside the interpreter's lock), at most a window at a time in memory."""
+    """``look`` over ``paths`` in order, in threads (Pillow and libsndfile decode outside the interpreter's lock), at most a window at a time in memory."""
     remaining = map(Path, paths)
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of odd metadata, which is harmless, and of very large images, which inspect reports

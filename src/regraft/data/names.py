@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from regraft.spec import InputKind
+
 IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 AUDIO_ENDINGS = frozenset({".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a"})
+FILE_ENDINGS: dict[InputKind, frozenset[str]] = {"image": IMAGE_ENDINGS, "audio": AUDIO_ENDINGS}
+"""Kinds of input that are files; of texts it is what stands in the file."""
 SPLIT_OF = {
     "train": "train", "training": "train", "trn": "train", "训练集": "train",
     "valid": "valid", "val": "valid", "validation": "valid", "dev": "valid", "development": "valid", "验证集": "valid",

@@ -33,7 +33,7 @@ class Overlap:
     def of(cls, dataset: Dataset, groups: Groups) -> Overlap:
         parts = list(dataset.splits.values())
         sizes = [len(part) for part in parts]
-        exact = groups.key if dataset.kind == "image" else _codes([digest for part in parts for digest in part.digests])
+        exact = groups.key if dataset.kind in ("image", "audio") else _codes([digest for part in parts for digest in part.digests])
         return cls(
             dataset,
             tuple(dataset.splits),

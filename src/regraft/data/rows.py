@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from regraft.data import columns as choice
@@ -14,6 +14,7 @@ from regraft.data.examples import Raw
 from regraft.data.hub import open_tables
 from regraft.data.legend import Legend, parted
 from regraft.data.mask_rows import Masked, of_folders
+from regraft.data.names import FILE_ENDINGS
 from regraft.data.sources import ClassFolders, Source
 from regraft.data.tables import TableFile, open_table, sample
 from regraft.errors import DataError, suggest
@@ -70,7 +71,7 @@ class Tables:
 
     def _inputs(self, columns: list[list[str | None]]) -> list[str | None]:
         """One input a row, as ``Split`` holds them."""
-        if self.form.kind == "image":
+        if self.form.kind in FILE_ENDINGS:
             return [self._path(cell) for cell in columns[0]]
         if self.form.parts == "pair":
             return [forms.joined(cells) for cells in zip(*columns, strict=True)]
@@ -94,7 +95,8 @@ class Folders:
 
     @property
     def form(self) -> Form:
-        return Form("image" if any(part.kind == "image" for part in self.folders.values()) else "text")
+        kinds = {part.kind for part in self.folders.values() if any(part.files.values())} or {"image"}
+        return Form(next((kind for kind in FILE_ENDINGS if kind in kinds), "text"))
 
     @property
     def num_files(self) -> int:
@@ -113,7 +115,9 @@ class Folders:
                 for at in range(0, len(files), BATCH_FILES):
                     some = files[at : at + BATCH_FILES]
                     where = [file.relative_to(self.root).as_posix() for file in some]
-                    inputs: list[str | None] = [str(file) for file in some] if self.form.kind == "image" else [_text(file) for file in some]
+                    inputs: list[str | None] = (
+                        [str(file) for file in some] if self.form.kind in FILE_ENDINGS else [_text(file) for file in some]
+                    )
                     yield Raw(inputs, [label] * len(some), where, [split] * len(some))
 
 
@@ -148,7 +152,20 @@ def of_source(source: Source, *, form: Form | None, input: str | None, target: s
         raise DataError(f"read {where}", f"a header and no usable row{reason}", "give a table with labelled rows")
     chosen = choice.choose(head, where, input=column, target=target, form=form)
     _check_columns(files, chosen, first[0])
+    if chosen.form.kind in FILE_ENDINGS and root == source.root:
+        root, chosen = _folder_of_paths(head, chosen, root)
     return Tables(files, chosen, root, Legend.of([source.root], ignore) if chosen.form.target == "mask" else None)
+
+
+def _folder_of_paths(head: choice.Rows, chosen: Columns, root: Path) -> tuple[Path, Columns]:
+    """``root``, or the one folder in it that the paths start from, where they do not start from ``root`` itself; that is said."""
+    first = next((cell.strip() for cell in head[chosen.inputs[0]] if cell and cell.strip()), "")
+    if not first or (root / first).exists():
+        return root, chosen
+    folders = [folder for folder in sorted(root.iterdir()) if folder.is_dir() and (folder / first).is_file()]
+    if len(folders) != 1:
+        return root, chosen
+    return folders[0], replace(chosen, said=(*chosen.said, f"Paths start from the folder {folders[0].name}/."))
 
 
 def _tables(source: Source) -> dict[str, list[TableFile]]:

@@ -19,7 +19,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from regraft.data import mask_pairs
-from regraft.data.names import IMAGE_ENDINGS, in_order, split_of
+from regraft.data.names import AUDIO_ENDINGS, IMAGE_ENDINGS, in_order, split_of
 from regraft.data.tables import is_table
 from regraft.errors import DataError
 
@@ -41,6 +41,8 @@ class ClassFolders:
     @property
     def kind(self) -> str:
         endings = {file.suffix.lower() for files in self.files.values() for file in files}
+        if not endings & IMAGE_ENDINGS and endings & AUDIO_ENDINGS:
+            return "audio"
         return "image" if endings & IMAGE_ENDINGS or not endings & TEXT_ENDINGS else "text"
 
 
@@ -161,12 +163,11 @@ def _class_folders(folder: Path) -> ClassFolders:
     if len(level) == 1:
         return _class_folders(level[0])
     files: dict[str, list[Path]] = {}
-    others: list[Path] = [entry for entry in folder.iterdir() if entry.is_file() and entry.suffix.lower() in IMAGE_ENDINGS]
+    others: list[Path] = [entry for entry in folder.iterdir() if entry.is_file() and entry.suffix.lower() in IMAGE_ENDINGS | AUDIO_ENDINGS]
     for name in in_order(entry.name for entry in inner):
         within = _walk(folder / name)
-        files[name] = [file for file in within if file.suffix.lower() in IMAGE_ENDINGS]
-        if not files[name]:
-            files[name] = [file for file in within if file.suffix.lower() in TEXT_ENDINGS]
+        by_kind = ([file for file in within if file.suffix.lower() in endings] for endings in (IMAGE_ENDINGS, AUDIO_ENDINGS, TEXT_ENDINGS))
+        files[name] = next(filter(None, by_kind), [])
         kept = set(files[name])
         others += [file for file in within if file not in kept]
     return ClassFolders(files, tuple(others))
@@ -185,7 +186,7 @@ def _said_folders(parts: dict[str, ClassFolders]) -> tuple[str, ...]:
     if not others:
         return ()
     some = ", ".join(file.name for file in others[:3]) + (", ..." if len(others) > 3 else "")
-    return (f"Left out {len(others):,} files that are no images in a class folder: {some}",)
+    return (f"Left out {len(others):,} files that are no examples of a class: {some}",)
 
 
 def _left_out(root: Path, entries: list[Path], used: set[str]) -> tuple[str, ...]:
@@ -206,7 +207,7 @@ def _nothing(root: Path, entries: list[Path], tables: list[Path]) -> DataError:
     for file in (file for entry in entries for file in (_walk(entry) if entry.is_dir() else [entry])):
         endings[file.suffix.lower() or "no ending"] = endings.get(file.suffix.lower() or "no ending", 0) + 1
     listed = ", ".join(f"{count} {ending}" for ending, count in sorted(endings.items(), key=lambda pair: -pair[1])[:5]) or "no file"
-    return DataError(f"read {root}", f"no image in a class folder and no table, but {listed}", f"give {WHAT_IS_READ}")
+    return DataError(f"read {root}", f"no image or sound in a class folder and no table, but {listed}", f"give {WHAT_IS_READ}")
 
 
 def _nearby(path: Path) -> str:

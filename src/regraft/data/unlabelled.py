@@ -1,8 +1,8 @@
-"""Inputs without labels, for a model to answer: from a table, a text file, a folder, or an image.
+"""Inputs without labels, for a model to answer: from a table, a text file, a folder, an image or a sound.
 
 answers.csv     the input column (or columns), row by row; a table of paths is relative to its folder
 lines.txt       a text a line
-folder/         every image below it, or every .txt file below it as one text
+folder/         every image or sound below it, or every .txt file below it as one text
 cat.jpg         itself
 """
 
@@ -15,14 +15,14 @@ from pathlib import Path
 from regraft.data import encoding, forms
 from regraft.data.columns import PATH_NAMES, TEXT_NAMES, Facts, Rows
 from regraft.data.dataset import Rejected
-from regraft.data.names import IMAGE_ENDINGS
+from regraft.data.names import FILE_ENDINGS
 from regraft.data.tables import FORMATS, open_table, sample
 from regraft.errors import DataError, suggest
 from regraft.spec import Form
 
 SAMPLE_ROWS = 1_000
 LINES = frozenset({".txt", ".md"})
-ENDINGS = frozenset(FORMATS) | LINES | IMAGE_ENDINGS
+ENDINGS = frozenset(FORMATS).union(LINES, *FILE_ENDINGS.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def read(path: Path, form: Form, *, input: str | None = None) -> Inputs:
         return _below(path, form)
     if ending in FORMATS:
         return _of_table(path, form, input)
-    if form.kind == "image":
+    if form.kind in FILE_ENDINGS:
         return Inputs([str(path)])
     if ending in LINES:
         return _listed([(f"{path.name} line {number}", line) for number, line in enumerate(_text(path).splitlines(), 1)])
@@ -57,13 +57,17 @@ def read(path: Path, form: Form, *, input: str | None = None) -> Inputs:
 
 
 def _below(folder: Path, form: Form) -> Inputs:
-    endings = IMAGE_ENDINGS if form.kind == "image" else LINES
+    endings = FILE_ENDINGS.get(form.kind, LINES)
     files = [file for file in sorted(folder.rglob("*")) if file.suffix.lower() in endings]
     if not files:
         raise DataError(
             f"predict {folder}", f"no file below it ends in {' '.join(sorted(endings))}", "give files, a table, or another folder"
         )
-    return Inputs([str(file) for file in files]) if form.kind == "image" else _listed([(str(file), _text(file).strip()) for file in files])
+    return (
+        Inputs([str(file) for file in files])
+        if form.kind in FILE_ENDINGS
+        else _listed([(str(file), _text(file).strip()) for file in files])
+    )
 
 
 def _text(path: Path) -> str:
@@ -91,7 +95,7 @@ def _one(form: Form, root: Path) -> Callable[[Sequence[str | None]], str | None]
         return forms.joined
     if form.parts == "words":
         return lambda cells: forms.joined_words(cells[0])
-    if form.kind == "image":
+    if form.kind in FILE_ENDINGS:
         return lambda cells: str(root / cells[0].strip()) if cells[0] and cells[0].strip() else None
     return lambda cells: cells[0]
 
@@ -116,12 +120,12 @@ def _found(rows: Rows, path: Path, form: Form) -> tuple[str, ...]:
         if pair:
             return pair
         raise _open(rows, path, "first,second")
-    known = forms.WORDS if form.parts == "words" else PATH_NAMES if form.kind == "image" else TEXT_NAMES
+    known = forms.WORDS if form.parts == "words" else PATH_NAMES if form.kind in FILE_ENDINGS else TEXT_NAMES
     by_name = sorted((known.index(name.strip().lower()), name) for name in rows if name.strip().lower() in known)
     if by_name:
         return (by_name[0][1],)
     facts = [Facts.of(name, values) for name, values in rows.items()]
-    fitting = [one.name for one in facts if (one.is_path if form.kind == "image" else one.is_text)]
+    fitting = [one.name for one in facts if (one.kind == form.kind if form.kind in FILE_ENDINGS else one.is_text)]
     only = fitting if len(fitting) == 1 else list(rows) if len(rows) == 1 else []
     if not only:
         raise _open(rows, path, "COLUMN")

@@ -1,5 +1,5 @@
 """Near duplicates of what an ancestor was tested on: a text with another full stop, a picture saved again. They are no more to be learned than the
-examples themselves. Found where the ancestor kept its test examples; where it kept features or nothing, only equal ones are known."""
+examples themselves. Found where the ancestor kept its test examples; where it kept features or nothing, and among sounds, only equal ones are known."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ def resembling(split: Split, memory: Memory) -> NDArray[np.bool_]:
     """(n,) which examples of ``split`` nearly repeat a test example that the family of ``memory`` kept."""
     kept = [table for _, table in memory.probes if table.has_examples]
     if not kept or not len(split):
+        return np.zeros(len(split), bool)
+    if memory.manifest["input"]["kind"] == "audio":
         return np.zeros(len(split), bool)
     if memory.manifest["input"]["kind"] == "image":
         return _images(split, kept, memory)

@@ -24,7 +24,7 @@ from regraft.trunk.layers import linear_layers
 from regraft.trunk.network import Network
 from regraft.trunk.trunk import Trunk
 
-PROBE_SIZE = (64, 64)
+PROBE_SIZE, PROBE_SAMPLES = (64, 64), 3_200
 
 
 class Bottleneck(nn.Module):
@@ -95,8 +95,9 @@ def _behind_last(trunk: Trunk, index: int) -> Site:
     while type(module := trunk.host.get_submodule(path)) is nn.Sequential and len(module):
         path = f"{path}.{next(reversed(module._modules))}"
     parts = trunk.stages[index].parts(trunk.host)
-    shape = _measured(trunk, path) if trunk.input.kind == "image" else _last_width(nn.ModuleList(parts))
-    if shape is None or trunk.input.kind in ("text", "audio"):
+    kind = trunk.input.kind
+    shape = _measured(trunk, path) if kind in ("image", "audio") else _last_width(nn.ModuleList(parts))
+    if shape is None or kind == "text" or (kind == "audio" and shape[1] != "map"):
         name = trunk.stages[index].name
         raise TrunkError(f"an adapter in {name}", f"{name} has no attention or MLP output that is known, and its own output no known width",
                          "choose the blocks: freeze(below=...)+adapter, or surgical(stages=...)+adapter")  # fmt: skip
@@ -123,8 +124,14 @@ def _last_width(module: nn.Module) -> tuple[int, Form] | None:
     return answer
 
 
+def _nothing(trunk: Trunk) -> dict[str, torch.Tensor]:
+    if trunk.input.kind == "audio":
+        return {"input_values": torch.zeros(1, PROBE_SAMPLES)}
+    return {"image": torch.zeros(1, 3, *(trunk.input.size or PROBE_SIZE))}
+
+
 def _measured(trunk: Trunk, path: str) -> tuple[int, Form] | None:
-    """Width and form of what the module at ``path`` gives for one black image: told by running it, as joins and splits of
+    """Width and form of what the module at ``path`` gives for one black image, or a moment of silence: told by running it, as joins and splits of
     channels are not seen in the layers."""
     shapes: list[torch.Size] = []
     handle = trunk.host.get_submodule(path).register_forward_hook(lambda _m, _i, output: shapes.append(output.shape))
@@ -133,7 +140,7 @@ def _measured(trunk: Trunk, path: str) -> tuple[int, Form] | None:
     try:
         trunk.host.eval()
         with torch.no_grad():
-            trunk.features({"image": torch.zeros(1, 3, *(trunk.input.size or PROBE_SIZE), dtype=near.dtype, device=near.device)})
+            trunk.features({name: tensor.to(near) for name, tensor in _nothing(trunk).items()})
     finally:
         handle.remove()
         for module, mode in modes:

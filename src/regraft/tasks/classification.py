@@ -1,4 +1,4 @@
-"""One label out of several, for a text, an image or a pair of texts."""
+"""One label out of several, for a text, an image, a sound or a pair of texts."""
 
 from __future__ import annotations
 
@@ -96,4 +96,5 @@ def classification(name: str) -> Task:
 
 TEXT_CLASSIFICATION = classification("text-classification")
 IMAGE_CLASSIFICATION = classification("image-classification")
+AUDIO_CLASSIFICATION = classification("audio-classification")
 TEXT_PAIR_CLASSIFICATION = classification("text-pair-classification")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 
 from regraft.errors import RequestError, suggest
-from regraft.tasks.classification import IMAGE_CLASSIFICATION, TEXT_CLASSIFICATION, TEXT_PAIR_CLASSIFICATION
+from regraft.tasks.classification import AUDIO_CLASSIFICATION, IMAGE_CLASSIFICATION, TEXT_CLASSIFICATION, TEXT_PAIR_CLASSIFICATION
 from regraft.tasks.multilabel import IMAGE_MULTILABEL, TEXT_MULTILABEL
 from regraft.tasks.ordinal import IMAGE_ORDINAL, TEXT_ORDINAL
 from regraft.tasks.regression import IMAGE_REGRESSION, TEXT_PAIR_REGRESSION, TEXT_REGRESSION
@@ -17,7 +17,7 @@ GROUP = "regraft.tasks"
 BUILT_IN = {
     task.name: task
     for task in (
-        TEXT_CLASSIFICATION, IMAGE_CLASSIFICATION, TEXT_PAIR_CLASSIFICATION,
+        TEXT_CLASSIFICATION, IMAGE_CLASSIFICATION, AUDIO_CLASSIFICATION, TEXT_PAIR_CLASSIFICATION,
         TEXT_REGRESSION, IMAGE_REGRESSION, TEXT_PAIR_REGRESSION, TEXT_ORDINAL, IMAGE_ORDINAL,
         TEXT_MULTILABEL, IMAGE_MULTILABEL, TOKEN_CLASSIFICATION, SEMANTIC_SEGMENTATION,
     )

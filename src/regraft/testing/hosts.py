@@ -110,6 +110,12 @@ def _whisper() -> nn.Module:
     )
 
 
+def _mel_resnet() -> nn.Module:
+    from regraft.trunk.mel_resnet import mel_resnet
+
+    return mel_resnet(stem=8, widths=(8, 8, 12, 16))
+
+
 def _small_classifier(width: int, *, dropout_first: bool) -> nn.Sequential:
     """The shape of AlexNet's and VGG's classifiers, without their hundred million numbers."""
     first, last = (nn.Linear(width, 24), nn.ReLU()), (nn.Linear(24, 20), nn.ReLU())
@@ -218,4 +224,6 @@ HOSTS: dict[str, Host] = {
         family="recurrent", build=partial(_recurrent, cell="lstm", layers=2, attention=False), examples=sentences
     ),
     "whisper": Host(family="whisper", build=_whisper, examples=frames),
+    "whisper, on samples": Host(family="whisper", build=_whisper, examples=waves),
+    "mel_resnet": Host(family="mel_resnet", build=_mel_resnet, examples=waves),
 }

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from regraft.spec import InputKind
 
-BUNDLED = ("minilm", "vision")
+BUNDLED = ("minilm", "vision", "audio")
 KINDS: dict[str, InputKind] = {
     **dict.fromkeys(("bert", "roberta", "xlm-roberta", "camembert", "electra", "distilbert", "deberta", "deberta-v2"), "text"),
     **dict.fromkeys(("gpt2", "llama", "qwen2", "qwen3", "mistral", "smollm3"), "text"),
@@ -71,6 +71,10 @@ def vision_file() -> Path:
     return Path(__file__).parent / "bundled" / "vision.safetensors"
 
 
+def audio_file() -> Path:
+    return Path(__file__).parent / "bundled" / "audio.safetensors"
+
+
 def hub_cache() -> Path:
     """The folder in which huggingface_hub keeps what it has fetched, by the same environment variables."""
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"
@@ -85,6 +89,11 @@ def _bundled() -> Iterator[ModelInfo]:
     if vision_file().is_file():
         yield ModelInfo(
             reference="bundled:vision", kind="image", parameters=4_922_488, offline=True, note="resnet10t, Tiny ImageNet, 64 pixels"
+        )
+
+    if audio_file().is_file():
+        yield ModelInfo(
+            reference="bundled:audio", kind="audio", parameters=887_072, offline=True, note="mel_resnet, spoken English words, 16 kHz"
         )
 
 

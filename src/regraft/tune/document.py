@@ -18,6 +18,8 @@ from regraft.spec import PART
 from regraft.tasks import Task
 from regraft.train.history import History
 from regraft.tune.job import Job
+from regraft.tune.kept import IN_FILES
+from regraft.tune.snippet import snippet
 
 SCHEMA = 1
 THUMBNAIL = 96
@@ -96,7 +98,7 @@ def curves(history: History) -> list[dict[str, Any]]:
 
 
 def errors_shown(task: Task, scores: NDArray[Any], split: Split, classes: tuple[str, ...]) -> list[dict[str, Any]]:
-    """The worst mistakes with their texts, or with small pictures."""
+    """The worst mistakes with their texts, small pictures, or sounds."""
     answers, targets = task.answers(scores), split.targets
     found = task.mistakes(answers, targets, classes, MISTAKES_SHOWN)
     inputs = split.inputs if found else []
@@ -107,8 +109,9 @@ def errors_shown(task: Task, scores: NDArray[Any], split: Split, classes: tuple[
 
     return [
         {
-            "input": Path(inputs[mistake.row]).name if task.kind == "image" else inputs[mistake.row].replace(PART, BETWEEN[split.parts]),
+            "input": Path(inputs[mistake.row]).name if task.kind in IN_FILES else inputs[mistake.row].replace(PART, BETWEEN[split.parts]),
             "image": picture(mistake.row) if task.kind == "image" else None,
+            **({"audio": snippet(inputs[mistake.row])} if task.kind == "audio" else {}),
             **({"beside": list(BESIDE)} if task.pictures else {}),
             "label": mistake.label,
             "predicted": mistake.predicted,

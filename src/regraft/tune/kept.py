@@ -3,7 +3,7 @@
     probe     of the test split: a child is measured on it        replay    of the training split, some of each class, for a child to learn again
     features  of the training split, pooled: what a head made of statistics is a sum over
 
-columns: ``input`` (text) or ``image`` (the file's bytes); or ``features``; and with each ``label`` (its name), ``digest`` (of the content).
+columns: ``input`` (text) or ``image`` or ``audio`` (the file's bytes); or ``features``; and with each ``label`` (its name), ``digest`` (of the content).
 Rows are chosen by the hash of their content, so that the same data keeps the same examples in any order.
 """
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from regraft.data.dataset import SCHEMA, Split
 from regraft.errors import DataError
 
+IN_FILES = ("image", "audio")
 PROBE, REPLAY, FEATURES = "probe", "replay", "features"
 MOST_PROBED = 5_000
 MOST_BYTES = 32 << 20
@@ -81,7 +82,7 @@ class Kept:
         return cls(parquet.read_table(io.BytesIO(data)))
 
     def split(self, name: str, classes: Sequence[str], folder: Path, parts: Any = "one") -> Split:
-        """As a split over ``classes``; rows of other classes are left out. Images go to ``folder``, a file each, named by content."""
+        """As a split over ``classes``; rows of other classes are left out. Images and sounds go to ``folder``, a file each, named by content."""
         if not self.has_examples:
             raise DataError(
                 f"read the kept examples of {name}",
@@ -91,16 +92,16 @@ class Kept:
         known = {label: index for index, label in enumerate(classes)}
         held = self.where(np.array([label in known for label in self.labels], bool))
         columns = held.table.column_names
-        inputs = held.table.column("input").to_pylist() if "input" in columns else [_file(folder, *row) for row in _images(held)]
+        inputs = held.table.column("input").to_pylist() if "input" in columns else [_file(folder, *row) for row in _files(held)]
         targets = [known[label] for label in held.labels]
         table = pa.table([inputs, targets, held.digests, [f"kept {digest[:8]}" for digest in held.digests]], schema=SCHEMA)
         return Split(name, table, parts)
 
 
 def examples(split: Split, classes: Sequence[str], rows: NDArray[np.integer], *, kind: str) -> Kept:
-    """These rows of ``split``, as they are: texts, or the bytes of their image files."""
+    """These rows of ``split``, as they are: texts, or the bytes of their files."""
     chosen = split.take(rows)
-    column = {"image": [Path(path).read_bytes() for path in chosen.inputs]} if kind == "image" else {"input": chosen.inputs}
+    column = {kind: [Path(path).read_bytes() for path in chosen.inputs]} if kind in IN_FILES else {"input": chosen.inputs}
     return Kept(pa.table({**column, **_named(chosen, classes)}))
 
 
@@ -114,7 +115,7 @@ def pooled(split: Split, classes: Sequence[str], rows: NDArray[np.integer], feat
 def probed(split: Split, *, kind: str) -> NDArray[np.intp]:
     """Rows of a probe: all of them, or as many as fit, each class in its share."""
     most = MOST_PROBED
-    if kind == "image" and len(split):
+    if kind in IN_FILES and len(split):
         sizes = [Path(path).stat().st_size for path in split.inputs]
         most = min(most, max(1, int(MOST_BYTES / (sum(sizes) / len(sizes)))))
     share = min(1.0, most / max(len(split), 1))
@@ -133,12 +134,13 @@ def _named(split: Split, classes: Sequence[str]) -> dict[str, list[str]]:
     return {"label": [classes[int(target)] for target in split.targets], "digest": split.digests}
 
 
-def _images(held: Kept) -> list[tuple[str, bytes]]:
-    return list(zip(held.digests, held.table.column("image").to_pylist(), strict=True))
+def _files(held: Kept) -> list[tuple[str, str, bytes]]:
+    kind = next(name for name in IN_FILES if name in held.table.column_names)
+    return [(kind, *row) for row in zip(held.digests, held.table.column(kind).to_pylist(), strict=True)]
 
 
-def _file(folder: Path, digest: str, content: bytes) -> str:
-    path = folder / f"{digest}.image"
+def _file(folder: Path, kind: str, digest: str, content: bytes) -> str:
+    path = folder / f"{digest}.{kind}"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

@@ -27,7 +27,7 @@ BUILT_IN: dict[str, tuple[str, ...]] = {
     "timm": ("timm_models",),
     "torchvision": ("alexnet", "vgg", "resnet", "mobilenet", "torchvision_vit", "torchvision_segmentation"),
     "transformers": ("bert", "distilbert", "deberta", "transformers_vit", "gpt2", "llama", "wav2vec2", "whisper", "segformer"),
-    "regraft": ("recurrent",),
+    "regraft": ("recurrent", "mel_resnet"),
 }
 """Library -> files of this folder that read its models; a library is imported only where a host comes from it."""
 

@@ -1,4 +1,4 @@
-"""``bundled:minilm`` (the package of the extra ``offline``) and ``bundled:vision`` (weights inside this package)."""
+"""``bundled:minilm`` (the package of the extra ``offline``), and ``bundled:vision`` and ``bundled:audio`` (weights inside this package)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from pathlib import Path
 
 from regraft.errors import TrunkError, suggest
 from regraft.spec import InputSpec
-from regraft.trunk.catalogue import BUNDLED, minilm_folder, vision_file
+from regraft.trunk.catalogue import BUNDLED, audio_file, minilm_folder, vision_file
 from regraft.trunk.reference import Reference
 from regraft.trunk.sources.wanted import Wanted
 from regraft.trunk.trunk import Trunk
 
 VISION = "resnet10t"
 VISION_CLASSES = 200
+AUDIO = "regraft.trunk.mel_resnet.mel_resnet"
 VISION_INPUT = InputSpec(kind="image", size=(64, 64))
 
 
@@ -22,6 +23,8 @@ def load(reference: Reference, wanted: Wanted) -> Trunk:
         return _minilm(wanted)
     if reference.name == "vision":
         return vision(vision_file(), wanted)
+    if reference.name == "audio":
+        return audio(audio_file(), wanted)
     raise TrunkError(f"model '{reference}'", "no model of that name is bundled", suggest(reference.name, BUNDLED))
 
 
@@ -38,6 +41,21 @@ def vision(file: Path, wanted: Wanted) -> Trunk:
                              "install a released wheel, or run pretraining/vision.py")  # fmt: skip
         fill(host, read_weights(file)[0], asked="load bundled:vision")
     return timm_library.as_trunk(host, VISION, arguments, wanted.input_size, VISION_INPUT)
+
+
+def audio(file: Path, wanted: Wanted) -> Trunk:
+    """Regraft's mel_resnet as ``pretraining/audio.py`` trained it on spoken English words: any clip, resampled to 16 kHz."""
+    from regraft.trunk.families import view
+    from regraft.trunk.mel_resnet import mel_resnet
+    from regraft.trunk.sources.weights import fill, read_weights
+
+    host = mel_resnet().eval()
+    if wanted.pretrained:
+        if not file.is_file():
+            raise TrunkError("model 'bundled:audio'", "this copy of regraft holds no pretrained audio weights",
+                             "install a released wheel, or run pretraining/audio.py")  # fmt: skip
+        fill(host, read_weights(file)[0], asked="load bundled:audio")
+    return view(host, source={"library": "module", "function": AUDIO, "arguments": {}})
 
 
 def _minilm(wanted: Wanted) -> Trunk:

@@ -1,7 +1,7 @@
 """``hf:NAME``, and folders that ``save_pretrained`` wrote: models of transformers with their tokenizer and their own description.
 
 The base model is loaded, without language head and without pooler. Pooling and length come from the files that sentence encoders
-bring (``1_Pooling/config.json``, ``sentence_bert_config.json``), pixels from ``preprocessor_config.json``.
+bring (``1_Pooling/config.json``, ``sentence_bert_config.json``), pixels and samples from ``preprocessor_config.json``.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ def from_folder(folder: Path, wanted: Wanted) -> Trunk:
         _describe_text(trunk, folder)
     if trunk.input.kind == "image":
         trunk.input = _pixels(trunk.input, folder, wanted.input_size)
+    if trunk.input.kind == "audio":
+        trunk.input = _samples(trunk.input, folder)
     return trunk
 
 
@@ -156,6 +158,12 @@ def _pixels(spec: InputSpec, folder: Path, input_size: int) -> InputSpec:
         std=tuple(told.get("image_std", spec.std)),
         interpolation=RESAMPLINGS.get(told.get("resample", -1), spec.interpolation),
     )
+
+
+def _samples(spec: InputSpec, folder: Path) -> InputSpec:
+    told = _json(folder / "preprocessor_config.json")
+    scaled = bool(told.get("do_normalize", False)) and told.get("feature_size", 1) == 1  # a spectrogram has more
+    return replace(spec, sample_rate=int(told.get("sampling_rate", spec.sample_rate or 0)) or None, unit_variance=scaled)
 
 
 def _json(file: Path) -> dict[str, Any]:
