@@ -56,6 +56,16 @@ def test_the_last_line_says_why_nothing_is_cached():
     assert grid(plan("top(n=1)", augment={"crop": False})).endswith("blocks.2")
 
 
+def test_what_is_read_only_once_is_said_to_be_trained_live():
+    once = plan("top(n=1)", epochs=1)
+    assert grid(once).endswith("nothing: it is read only once")
+    (phase,) = document(once, outline(), num_classes=3)["phases"]
+    assert (phase["cached"], phase["cached_below"]) == (False, "nothing: it is read only once")
+    assert grid(plan("top(n=1)", epochs=2)).endswith("blocks.2")
+    assert grid(plan("top(n=1)+lp_ft", epochs=1)).endswith("blocks.2"), "the pass that solves the head brings it along"
+    assert grid(plan("linear_probe", epochs=1)).endswith("head"), "features of a head that is solved stay for the next run"
+
+
 def test_random_weights_are_in_the_header():
     assert "from random weights" in grid(plan("scratch")).splitlines()[0]
 

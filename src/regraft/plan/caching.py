@@ -5,11 +5,11 @@ from __future__ import annotations
 from regraft.plan.phase import Phase
 from regraft.plan.plan import Plan
 
-NOTHING = "nothing"
+NOTHING, ONCE = "nothing", "it is read only once"
 
 
 def why_not(plan: Plan, phase: Phase) -> str:
-    """Why no activations of ``phase`` are kept; "" where they are."""
+    """Why no activations of ``phase`` can be kept; "" where they can."""
     if phase.boundary == 0:
         return f"{plan.stages[0]} moves"
     if not plan.settings.cache:
@@ -28,6 +28,7 @@ def boundary_name(plan: Plan, phase: Phase) -> str:
 
 
 def is_cached(plan: Plan, phase: Phase) -> bool:
+    """Can the frozen part be computed once? Whether it is worth keeping, ``keeps`` says."""
     return not why_not(plan, phase)
 
 
@@ -56,6 +57,11 @@ def is_kept(plan: Plan, at: int) -> bool:
     that a resumed run decides as the first one did."""
     leaders = (first for first in range(at + 1) if is_cached(plan, plan.phases[first]))
     return any(at in group and sum(_passes(plan, index) for index in group) > 1 for group in (shared(plan, first) for first in leaders))
+
+
+def keeps(plan: Plan, at: int) -> bool:
+    """Does phase ``at`` read its frozen part from the cache? The pooled features that a head is solved on are kept for the next run as well."""
+    return is_cached(plan, plan.phases[at]) and (plan.phases[at].solver == "closed_form" or is_kept(plan, at))
 
 
 def computed_from(plan: Plan, at: int) -> int:
@@ -89,12 +95,14 @@ def _edits(phase: Phase) -> tuple[object, ...]:
     return tuple(cell.edit for cell in phase.cells)
 
 
-def cached_below(plan: Plan, phase: Phase) -> str:
-    """The name of the row below which all is computed once, or why nothing is: the grid's last line."""
+def cached_below(plan: Plan, at: int) -> str:
+    """The name of the row below which all of phase ``at`` is computed once, or why nothing is: the grid's last line."""
+    phase = plan.phases[at]
     if phase.boundary == 0:
         return NOTHING
-    reason = why_not(plan, phase)
-    if reason:
+    if reason := why_not(plan, phase):
         return f"{NOTHING}: {reason}"
+    if not keeps(plan, at):
+        return f"{NOTHING}: {ONCE}"
     views = num_views(plan, phase)
     return plan.stages[phase.boundary] + (f" ({views} views)" if views > 1 else "")

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from regraft.plan.caching import boundary_name, cached_below, computed_from, is_cached, is_kept, num_views
+from regraft.plan.caching import boundary_name, cached_below, computed_from, keeps, num_views
 from regraft.plan.count import added, head_parameters, moving_in_phase
 from regraft.plan.phase import Phase
 from regraft.plan.plan import Plan
@@ -130,7 +130,7 @@ def _phase(plan: Plan, at: int, outline: Outline, facts: Facts) -> PhaseCost:
     phase = plan.phases[at]
     below, above = _split_operations(phase, outline, facts)
     solved = phase.solver == "closed_form"
-    cached = is_cached(plan, phase) and (solved or is_kept(plan, at))
+    cached = keeps(plan, at)
     start = computed_from(plan, at)
     anew = below - sum(_operations(outline, facts)[: min(start, phase.boundary)])
     epochs = 0.0 if solved else plan.settings.epochs * phase.epochs_fraction
@@ -152,7 +152,7 @@ def _phase(plan: Plan, at: int, outline: Outline, facts: Facts) -> PhaseCost:
         peak_memory_bytes=_memory(plan, phase, outline, facts),
         trainable_parameters=moving,
         boundary=boundary_name(plan, phase),
-        cached=cached_below(plan, phase),
+        cached=cached_below(plan, at),
     )
 
 

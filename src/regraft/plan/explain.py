@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any
 
-from regraft.plan.caching import boundary_name, cached_below, is_cached
+from regraft.plan.caching import boundary_name, cached_below, keeps
 from regraft.plan.cell import Cell
 from regraft.plan.count import added, head_parameters, moving_in_phase
 from regraft.plan.objective import text_of
@@ -29,7 +29,7 @@ def grid(plan: Plan, outline: Outline | None = None, *, num_classes: int = 0) ->
     body = _folded(
         [[name, *(cell_text(phase.cells[row]) for phase in plan.phases)] for row, name in reversed(list(enumerate(plan.stages)))]
     )
-    foot = [["cached below", *(cached_below(plan, phase) for phase in plan.phases)]]
+    foot = [["cached below", *(cached_below(plan, at) for at in range(len(plan.phases)))]]
     if outline is not None:
         foot.insert(0, ["parameters", *(f"{sum(moving_in_phase(phase, outline, num_classes)):,}" for phase in plan.phases)])
     beside = [f"beside the task's loss: {', '.join(map(str, plan.objectives))}"] if plan.objectives else []
@@ -53,7 +53,7 @@ def document(plan: Plan, outline: Outline, *, num_classes: int = 0) -> dict[str,
         "model": plan.model,
         "strategy": plan.strategy,
         "digest": plan.digest,
-        "phases": [_phase(plan, phase, outline, num_classes) for phase in plan.phases],
+        "phases": [_phase(plan, at, outline, num_classes) for at in range(len(plan.phases))],
         "settings": plan.settings.json(),
         "objective": text_of(plan.objectives),
         "reasons": list(plan.reasons),
@@ -62,7 +62,8 @@ def document(plan: Plan, outline: Outline, *, num_classes: int = 0) -> dict[str,
     }
 
 
-def _phase(plan: Plan, phase: Phase, outline: Outline, num_classes: int) -> dict[str, Any]:
+def _phase(plan: Plan, at: int, outline: Outline, num_classes: int) -> dict[str, Any]:
+    phase = plan.phases[at]
     moving = moving_in_phase(phase, outline, num_classes)
     there = [stage.parameters + added(cell, stage) for stage, cell in zip(outline.stages, phase.cells[:-1], strict=True)]
     there.append(head_parameters(phase, outline, num_classes))
@@ -72,8 +73,8 @@ def _phase(plan: Plan, phase: Phase, outline: Outline, num_classes: int) -> dict
         "solver": phase.solver,
         "fresh": phase.fresh,
         "boundary": boundary_name(plan, phase),
-        "cached": is_cached(plan, phase),
-        "cached_below": cached_below(plan, phase),
+        "cached": keeps(plan, at),
+        "cached_below": cached_below(plan, at),
         "cells": [
             {
                 "stage": name,
