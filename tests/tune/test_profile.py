@@ -56,3 +56,9 @@ def test_the_document_and_the_report_say_where_the_trace_is(data, model, tmp_pat
     trace = Path(made.document["profile"])
     assert any("AdamW" in event.get("name", "") for event in events(trace))
     assert str(trace) in Path(made.document["report"]).read_text()
+
+
+def test_a_run_that_takes_no_step_says_that_there_is_no_trace(data, model, tmp_path):
+    made = rg.tune(data, model=model, store=tmp_path / "store", profile=True, strategy="linear_probe")
+    assert "profile" not in made.document
+    assert any("--profile left no trace: no step was taken" in warning for warning in made.document["warnings"])

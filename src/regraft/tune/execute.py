@@ -32,7 +32,7 @@ from regraft.trunk.network import Network
 from regraft.tune import document, evidence, keeping, record, teacher
 from regraft.tune.generation import Generation
 from regraft.tune.job import Job
-from regraft.tune.profile import Profiled
+from regraft.tune.profile import Profiled, told
 
 CACHE_BYTES = 20 << 30
 ROOM_FOR_CROPS = 1.15
@@ -130,7 +130,8 @@ class Execution:
         )
         manifest = {**held.manifest, "cost": {**held.manifest["cost"], "stored_bytes": held.stored_bytes}}
         page = pages.path_of(self.store.run_folder(self.name), held.digest)
-        return Generation(self.store, held, document.tune_document(manifest, self.plan, self.job, report=str(page))) if same else None
+        tune = document.tune_document(manifest, self.plan, self.job, report=str(page))
+        return Generation(self.store, held, told(tune, None) if self.profiled else tune) if same else None
 
     def fitted(self, part: str, plan: Plan, splits: tuple[str, ...], train: Encoded, valid: Encoded | None) -> tuple[Network, History]:
         """``train``: the rows of ``splits``, one after the other."""
@@ -197,8 +198,8 @@ class Execution:
         manifest = {**made.manifest, "digest": made.digest, "name": self.name}
         manifest["cost"] = {**manifest["cost"], "stored_bytes": made.stored_bytes}
         tune = document.tune_document(manifest, self.plan, self.job, report=str(page))
-        if isinstance(self.observer, Profiled) and self.observer.written:
-            tune["profile"] = str(self.observer.written)
+        if isinstance(self.observer, Profiled):
+            tune = told(tune, self.observer.written)
         shown = measured.get("test") or measured.get("valid")
         if shown:
             errors = document.errors_shown(self.job.task, shown.scores, self.job.dataset.splits[shown.split], self.job.dataset.classes)

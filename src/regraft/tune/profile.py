@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ from regraft.train.history import EpochRecord, Observer, PhaseStart, Silent, Ste
 
 STEPS, WARM = 20, 3
 FILE = "trace.json.gz"
+NO_STEP = (
+    "--profile left no trace: no step was taken (a head that is solved in closed form has none, nor has a run that was finished already)"
+)
 
 
 class Profiled:
     """An observer that hands on what it sees, and records ``steps`` steps of the first phase that is trained step by step, after ``WARM`` for
-    warming up. ``written``: where the trace lies; ``None`` as long as there is none, and for good where the whole plan is solved in closed form."""
+    warming up. ``written``: where the trace lies; ``None`` as long as there is none, and for good where no step is taken."""
 
     def __init__(self, observer: Observer | None, folder: Path, *, steps: int = STEPS) -> None:
         self.observer, self.steps = observer or Silent(), steps
@@ -57,3 +61,8 @@ class Profiled:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._profile = torch.profiler.profile(activities=activities)
         self._profile.start()
+
+
+def told(document: Mapping[str, Any], written: Path | None) -> dict[str, Any]:
+    """The ``tune`` document with where the trace lies, or with a warning that there is none and why."""
+    return {**document, "profile": str(written)} if written else {**document, "warnings": [*document["warnings"], NO_STEP]}
