@@ -140,7 +140,7 @@ def test_images_larger_than_the_input_are_shown_at_other_scales():
 
 
 def test_images_are_tuned_whole_where_batch_norm_learns_and_from_a_solved_head_where_it_does_not():
-    few, more = (choose(pictures(n, 2), convolutions()) for n in (400, 600))
+    few, more = (choose(pictures(n, 2), convolutions()) for n in (200, 400))
     assert (few.strategy, few.settings.batch_norm) == ("lp_ft", "frozen")
     assert (more.strategy, more.settings.batch_norm) == ("full", "train")
     assert "a head that is solved on the old ones would not fit them" in more.reasons[0]
