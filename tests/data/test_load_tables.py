@@ -308,7 +308,7 @@ def test_measuring_keeps_the_class_map_that_it_is_given(tmp_path):
     path = write(tmp_path / "new.csv", [("find my loan", "find"), ("find my card", "find")])
     found = load_known(path, ["a", "block", "find"])
     assert found.splits["test"].targets.tolist() == [2, 2]
-    with pytest.raises(DataError, match="labels that train does not have: 'find'"):
+    with pytest.raises(DataError, match=r"with the labels of the model\nfound: labels that the model does not have: 'find'"):
         load_known(path, ["a", "block"])
 
 

@@ -93,7 +93,7 @@ def test_rows_that_cannot_be_measured_are_refused_or_listed(data, model, tmp_pat
         made.evaluate(odd, **columns)
     found = made.evaluate(odd, allow_rejected=True, **columns)
     assert found["num_examples"] == 20
-    assert [item["reason"] for item in found["rejected"]] == ["label 'unheard' is not in train"]
+    assert [item["reason"] for item in found["rejected"]] == ["label 'unheard' is not known to the model"]
     assert any("1 rows or files could not be used" in warning for warning in found["warnings"])
 
 

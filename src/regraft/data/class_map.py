@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,7 @@ from regraft.data import split
 from regraft.data.dataset import Rejected
 from regraft.data.examples import Examples
 from regraft.data.names import folded, in_order
+from regraft.data.unknown import reason, refusal
 from regraft.errors import DataError, suggest
 from regraft.spec import SPLITS
 
@@ -50,9 +51,10 @@ def grown(found: Examples, sides: np.ndarray, known: Sequence[str], reference: s
 
 
 def targets(
-    found: Examples, sides: np.ndarray, classes: tuple[str, ...], reference: str, allow_unknown: bool
+    found: Examples, sides: np.ndarray, classes: tuple[str, ...], reference: str, *, owner: str, allow_unknown: bool
 ) -> tuple[np.ndarray, list[Rejected]]:
-    """(n,) int64 index into ``classes``, -1 for a label that is not among them; these are an error, or listed."""
+    """(n,) int64 index into ``classes``, -1 for a label that is not among them; these are an error, or listed.
+    ``owner``: who has the ``classes``, train or the model."""
     known = {name: index for index, name in enumerate(classes)}
     indices = np.array([known.get(label, -1) for label in found.labels], np.int64)[found.table.column("target").to_numpy()]
     rows = np.flatnonzero(indices < 0)
@@ -65,21 +67,19 @@ def targets(
         counts = Counter(zip(names, labels, strict=True))
         listed = "; ".join(f"{label!r} ({count} in {name})" for (name, label), count in counts.most_common(SHOWN))
         more = f" and {len(counts) - SHOWN} more" if len(counts) > SHOWN else ""
-        advice = _advice(dict.fromkeys(labels), classes)
-        raise DataError(f"one class map for all splits of {reference}", f"labels that train does not have: {listed}{more}", advice)
+        raise refusal(reference, owner, "labels", listed + more, whole="class map", advice=_advice(list(dict.fromkeys(labels)), classes))
     where = places.column("where").to_pylist()
-    unknown = [Rejected(place, f"label {label!r} is not in train", name) for place, label, name in zip(where, labels, names, strict=True)]
+    unknown = [Rejected(place, reason("label", label, owner), name) for place, label, name in zip(where, labels, names, strict=True)]
     return indices, unknown
 
 
-def _advice(unknown: Iterable[str], classes: tuple[str, ...]) -> str:
-    """Unknown labels that differ from a class only in case or spaces, and those that are several classes in one cell, are named as such."""
+def _advice(labels: Sequence[str], classes: tuple[str, ...]) -> str:
+    """Unknown labels that differ from a class only in case or spaces, and those that are several classes in one cell, are named as such; "" where
+    there is nothing better than the usual advice."""
     known = {folded(name): name for name in classes}
-    labels = list(unknown)
     twins = [f"{label!r} as {known[folded(label)]!r}" for label in labels if folded(label) in known]
     if twins:
         return f"write {', '.join(twins[:SHOWN])}: they differ only by case, spaces or hyphens"
     if all(len(parts) > 1 and set(parts) <= set(classes) for parts in (re.split(r"\s*[|,;]\s*", label) for label in labels)):
         return "several labels for one example are read by --task text-multilabel (or image-multilabel)"
-    near = suggest(labels[0], classes) if len(classes) <= 20 else "give train examples of them, or mend the labels"
-    return f"{near}; to go on without these rows: --allow-rejected"
+    return f"{suggest(labels[0], classes)}; to go on without these rows: --allow-rejected" if len(classes) <= 20 else ""

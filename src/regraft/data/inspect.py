@@ -20,13 +20,13 @@ from regraft.data.look import THUMB, WINDOW, Look, each, examine, study
 from regraft.data.mask_faults import fault, remarks
 from regraft.data.names import folded
 from regraft.data.overlap import Overlap
+from regraft.data.unknown import NOT_IN_TRAIN
 
 SHOWN = 3
 TINY_CLASS, SMALL_CLASS = 5, 20
 IMBALANCE_NOTE, IMBALANCE_WARNING = 3.0, 10.0
 LONG_CHARACTERS = 2_000
 EXTREME_PIXELS, SMALL_SIDE, EXTREME_ASPECT = 50_000_000, 16, 5.0
-NOT_IN_TRAIN = " is not in train"
 UNREADABLE = {"image": "unreadable_images", "audio": "unreadable_sounds"}
 SEVERITIES = ("error", "warning", "note")
 Problem = dict[str, Any]
@@ -34,6 +34,26 @@ Problem = dict[str, Any]
 
 def inspect(dataset: Dataset, *, deep: bool = True, progress: Progress | None = None) -> dict[str, Any]:
     """The ``check`` document of ``dataset``: JSON-ready, problems sorted by severity. ``deep``: decode every image and sound in full."""
+    problems = _problems(dataset, deep, progress)
+    return {
+        "schema": 1,
+        "reference": dataset.reference,
+        "task": dataset.task,
+        "splits": {
+            name: {"num_examples": len(split), "given": name in dataset.given_splits, "classes": dataset.counts(name)}
+            for name, split in dataset.splits.items()
+        },
+        "classes": list(dataset.classes),
+        "outputs": dataset.outputs,
+        "num_examples": dataset.num_examples,
+        "problems": sorted(problems, key=lambda found: SEVERITIES.index(found["severity"])),
+        "rejected": [{"where": item.where, "reason": item.reason, "split": item.split} for item in dataset.rejected],
+        "said": list(dataset.said),
+        "fingerprint": dataset.fingerprint,
+    }
+
+
+def _problems(dataset: Dataset, deep: bool, progress: Progress | None) -> list[Problem]:
     problems = [*_classes(dataset), *_label_sets(dataset), *_rejected(dataset), *remarks(dataset)]
     if dataset.kind == "image":
         looks = _looks(dataset, deep, progress)
@@ -58,22 +78,7 @@ def inspect(dataset: Dataset, *, deep: bool = True, progress: Progress | None = 
                 f"near duplicates are looked for up to {limit:,} different examples",
             )
         )
-    return {
-        "schema": 1,
-        "reference": dataset.reference,
-        "task": dataset.task,
-        "splits": {
-            name: {"num_examples": len(split), "given": name in dataset.given_splits, "classes": dataset.counts(name)}
-            for name, split in dataset.splits.items()
-        },
-        "classes": list(dataset.classes),
-        "outputs": dataset.outputs,
-        "num_examples": dataset.num_examples,
-        "problems": sorted(problems, key=lambda found: SEVERITIES.index(found["severity"])),
-        "rejected": [{"where": item.where, "reason": item.reason, "split": item.split} for item in dataset.rejected],
-        "said": list(dataset.said),
-        "fingerprint": dataset.fingerprint,
-    }
+    return problems
 
 
 def problem(kind: str, severity: str, where: str, count: int, advice: str) -> Problem:

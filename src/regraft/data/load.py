@@ -18,6 +18,7 @@ from regraft.data.mask_rows import Masked
 from regraft.data.rows import Folders, Tables, of_source
 from regraft.data.spool import Spool
 from regraft.data.targets import READERS, Learnt, Read
+from regraft.data.unknown import MODEL
 from regraft.errors import DataError, suggest
 from regraft.spec import FORMS, SPLITS, Form, Parts
 
@@ -103,7 +104,7 @@ def load_known(
     name, form = _asked(task)
     rows = of_source(source, form=form, input=input, target=target)
     name = name or _task_of(rows.form)
-    reader, learnt = READERS[rows.form.target], Learnt(tuple(classes), facts or {})
+    reader, learnt = READERS[rows.form.target], Learnt(tuple(classes), facts or {}, owner=MODEL)
     found = collect(rows.raws(), rows.form.kind, near=False, may_be_blank=reader.may_be_blank, progress=progress, total=_num_files(rows))
     _check_rejected(str(reference), found, [], allow_rejected)
     sides = class_map.sides(found)

@@ -15,7 +15,7 @@ def learn(found: Examples, sides: np.ndarray, reference: str) -> Learnt:
 
 
 def read(found: Examples, sides: np.ndarray, learnt: Learnt, reference: str, allow_unknown: bool) -> Read:
-    targets, unknown = class_map.targets(found, sides, learnt.classes, reference, allow_unknown)
+    targets, unknown = class_map.targets(found, sides, learnt.classes, reference, owner=learnt.owner, allow_unknown=allow_unknown)
     return Read(pa.array(targets, arrays.CLASS, mask=targets < 0), targets, unknown)
 
 

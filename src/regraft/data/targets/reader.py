@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from regraft.data.dataset import Rejected
 from regraft.data.examples import Examples
+from regraft.data.unknown import TRAIN
 from regraft.spec import SPLITS
 
 SHOWN = 5
@@ -19,11 +20,12 @@ SHOWN = 5
 @dataclass(frozen=True, slots=True)
 class Learnt:
     """What the training examples say about the targets. ``classes``: names of the outputs, in order; ``facts``: what else there is to know (JSON);
-    ``said``: sentences about what was found."""
+    ``said``: sentences about what was found; ``owner``: train, or the model that learnt them earlier (``data.unknown``)."""
 
     classes: tuple[str, ...]
     facts: Mapping[str, Any] = field(default_factory=dict)
     said: tuple[str, ...] = ()
+    owner: str = TRAIN
 
 
 @dataclass(frozen=True, slots=True)

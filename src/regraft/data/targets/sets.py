@@ -13,6 +13,7 @@ from regraft.data.examples import Examples
 from regraft.data.names import in_order
 from regraft.data.split import training_rows
 from regraft.data.targets.reader import Learnt, Read, Reader, some, taken
+from regraft.data.unknown import reason, refusal
 from regraft.errors import DataError
 
 MARKS = ("|", ";", ",")
@@ -75,11 +76,10 @@ def read(found: Examples, sides: np.ndarray, learnt: Learnt, reference: str, all
         row = np.zeros(len(known), np.float32)
         row[[known[label] for label in labels if label in known]] = 1.0
         values.append(row.tolist())
-        faults.append(f"label {unknown[0]!r} is not in train" if unknown else "")
+        faults.append(reason("label", unknown[0], learnt.owner) if unknown else "")
     if any(faults) and not allow_unknown:
         absent = sorted({label for cell in found.labels for label in _labels(cell, learnt.facts["separator"], reference)} - known.keys())
-        raise DataError(f"one set of labels for all splits of {reference}", f"labels that train does not have: {some(absent)}",
-                        "give train examples of them, or mend the labels; to go on without these rows: --allow-rejected")  # fmt: skip
+        raise refusal(reference, learnt.owner, "labels", some(absent), whole="set of labels")
     return taken(found, sides, values, faults=faults, kind=arrays.set_of(len(known)))
 
 

@@ -14,6 +14,7 @@ from regraft.data.examples import Examples
 from regraft.data.split import training_rows
 from regraft.data.tagging import OUTSIDE, Scheme, as_bio, classes_of, fault, scheme_of
 from regraft.data.targets.reader import Learnt, Read, Reader, some, taken
+from regraft.data.unknown import reason, refusal
 from regraft.errors import DataError
 from regraft.spec import PART, SPLITS
 
@@ -47,10 +48,9 @@ def read(found: Examples, sides: np.ndarray, learnt: Learnt, reference: str, all
         absent = sorted(set(tags) - known.keys())
         unknown |= set(absent)
         values.append([known.get(tag, -1) for tag in tags])
-        faults.append(f"tag {absent[0]!r} is not in train" if absent else fault(tags, learnt.facts["scheme"]))
+        faults.append(reason("tag", absent[0], learnt.owner) if absent else fault(tags, learnt.facts["scheme"]))
     if unknown and not allow_unknown:
-        raise DataError(f"one set of tags for all splits of {reference}", f"tags that train does not have: {some(sorted(unknown))}",
-                        "give train examples of them, or mend the tags; to go on without these sentences: --allow-rejected")  # fmt: skip
+        raise refusal(reference, learnt.owner, "tags", some(sorted(unknown)), whole="set of tags", rows="sentences")
     return _evened(taken(found, sides, values, faults=faults, kind=arrays.TAGS), found, sides)
 
 
