@@ -35,9 +35,13 @@ def test_one_column_is_enough_and_a_column_can_be_named(tmp_path):
 def test_pairs_and_paths_come_from_tables_too(tmp_path):
     pairs, paths = tmp_path / "pairs.tsv", tmp_path / "paths.csv"
     pairs.write_text("premise\thypothesis\na b\tc d\n", encoding="utf-8")
-    paths.write_text("n,photo\n1,cats/a.png\n", encoding="utf-8")
+    paths.write_text("n,photo\n1,cats/a.png\n2,cats/b.png\n", encoding="utf-8")
+    (tmp_path / "cats").mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "cats" / "a.png")
     assert read(pairs, PAIR).values == [PART.join(["a b", "c d"])]
-    assert read(paths, IMAGE).values == [str(tmp_path / "cats" / "a.png")]
+    found = read(paths, IMAGE)
+    assert found.values == [str(tmp_path / "cats" / "a.png")]
+    assert [(item.where, item.reason) for item in found.rejected] == [("paths.csv row 3", "no such file")]
 
 
 def test_text_files_are_lines_and_folders_hold_files(tmp_path):

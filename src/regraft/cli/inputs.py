@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -17,23 +18,36 @@ LONGEST_NAME = 1024
 STDIN = "-"
 
 
-def gather(given: list[str], form: Form, *, column: str | None = None) -> list[Any]:
-    """Every single input, in order; what is none is said on stderr. ``column``: of a table. Raises ``RequestError``, ``DataError``."""
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """``values``: every single input, in order; ``rejected``: what cannot be answered, each ``{where, reason}``."""
+
+    values: list[Any]
+    rejected: list[dict[str, str]]
+
+
+def gather(given: list[str], form: Form, *, column: str | None = None) -> Gathered:
+    """What the arguments hold; what of it is no input is also said on stderr. ``column``: of a table. Raises ``RequestError`` where nothing is left,
+    ``DataError``."""
     found: list[str] = []
-    rejected: list[str] = []
+    rejected: list[dict[str, str]] = []
     for one in given:
         values, refused = _expand(one, form, column)
         found += values
         rejected += refused
-    if rejected:
-        more = f" and {len(rejected) - SHOWN:,} more" if len(rejected) > SHOWN else ""
-        note(f"not answered, {len(rejected):,} in all: {', '.join(rejected[:SHOWN])}{more}")
+    listed = ", ".join(f"{item['where']} ({item['reason']})" for item in rejected[:SHOWN])
+    more = f" and {len(rejected) - SHOWN:,} more" if len(rejected) > SHOWN else ""
     if not found:
-        raise RequestError(f"predict {' '.join(given)}", f"no {form.kind} in there", "give texts, files, folders, a table, or - for stdin")
-    return [value.split(PART) if PART in value else value for value in found]
+        reasons = f" that can be read: {listed}{more}" if rejected else ""
+        raise RequestError(
+            f"predict {' '.join(given)}", f"no {form.kind} in there{reasons}", "give texts, files, folders, a table, or - for stdin"
+        )
+    if rejected:
+        note(f"not answered, {len(rejected):,} in all: {listed}{more}")
+    return Gathered([value.split(PART) if PART in value else value for value in found], rejected)
 
 
-def _expand(given: str, form: Form, column: str | None) -> tuple[Iterable[str], list[str]]:
+def _expand(given: str, form: Form, column: str | None) -> tuple[Iterable[str], list[dict[str, str]]]:
     from regraft.data.unlabelled import names_a_file, read
 
     if given == STDIN:
@@ -41,7 +55,7 @@ def _expand(given: str, form: Form, column: str | None) -> tuple[Iterable[str], 
     path = Path(given)
     if len(given) < LONGEST_NAME and path.exists():
         inputs = read(path, form, input=column)
-        return inputs.values, [f"{item.where} ({item.reason})" for item in inputs.rejected]
+        return inputs.values, [{"where": item.where, "reason": item.reason} for item in inputs.rejected]
     if form.kind != "text" or names_a_file(given):
         raise RequestError(f"predict {given}", "no such file or folder", _nearby(path))
     return [given], []

@@ -33,14 +33,15 @@ def run(
     if to is not None:
         prediction_file.check(to)
     generation = open(name, head=head, store=store)
-    predictions = generation.predict(gather(inputs, generation.form, column=input))
+    gathered = gather(inputs, generation.form, column=input)
+    predictions = generation.predict(gathered.values)
     if masks is not None:
         predictions = written(predictions, masks)
     if to is not None:
-        prediction_file.save(predictions, to, DETAILS)
+        prediction_file.save(predictions, to, DETAILS, rejected=gathered.rejected)
         note(f"{len(predictions):,} predictions in {to}")
     if json:
-        emit_json({"schema": 1, "predictions": predictions})
+        emit_json(prediction_file.document(predictions, gathered.rejected))
     elif to is None:
         say(text(predictions))
 

@@ -19,8 +19,13 @@ def check(file: Path) -> None:
         raise RequestError(f"--to {file}", "its ending names no format", suggest(file.suffix, ENDINGS))
 
 
-def save(predictions: list[dict[str, Any]], file: Path, details: tuple[str, ...]) -> None:
-    """Write ``predictions`` to ``file``; tables leave out ``details``. Raises ``StorageError``."""
+def document(predictions: list[dict[str, Any]], rejected: list[dict[str, str]]) -> dict[str, Any]:
+    """The ``predict`` document. ``rejected``: inputs that cannot be read, each ``{where, reason}``."""
+    return {"schema": 1, "predictions": predictions, "rejected": rejected}
+
+
+def save(predictions: list[dict[str, Any]], file: Path, details: tuple[str, ...], *, rejected: list[dict[str, str]]) -> None:
+    """Write ``predictions`` to ``file``; tables leave out ``details``, and only the document holds what was ``rejected``. Raises ``StorageError``."""
     try:
         with file.open("w", encoding="utf-8", newline="") as out:
             if file.suffix.lower() in DELIMITERS:
@@ -28,7 +33,7 @@ def save(predictions: list[dict[str, Any]], file: Path, details: tuple[str, ...]
             elif file.suffix.lower() == ".jsonl":
                 out.writelines(json.dumps(prediction, ensure_ascii=False) + "\n" for prediction in predictions)
             else:
-                json.dump({"schema": 1, "predictions": predictions}, out, ensure_ascii=False, indent=2)
+                json.dump(document(predictions, rejected), out, ensure_ascii=False, indent=2)
     except OSError as error:
         raise StorageError(f"write {file}", error.strerror or str(error), "another file with --to") from error
 

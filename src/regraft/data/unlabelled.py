@@ -11,10 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from regraft.data import encoding, forms
 from regraft.data.columns import PATH_NAMES, TEXT_NAMES, Facts, Rows
 from regraft.data.dataset import Rejected
+from regraft.data.listen import hear
+from regraft.data.look import each, glance
 from regraft.data.names import FILE_ENDINGS
 from regraft.data.tables import FORMATS, open_table, sample
 from regraft.errors import DataError, suggest
@@ -22,6 +25,8 @@ from regraft.spec import Form
 
 SAMPLE_ROWS = 1_000
 LINES = frozenset({".txt", ".md"})
+LOOKS: dict[str, Callable[[Path], Any]] = {"image": glance, "audio": hear}
+"""Kind of file -> what finds that it is none, cut off or not there; its answer has a ``fault``."""
 ENDINGS = frozenset(FORMATS).union(LINES, *FILE_ENDINGS.values())
 
 
@@ -46,9 +51,9 @@ def read(path: Path, form: Form, *, input: str | None = None) -> Inputs:
     if ending in FORMATS:
         return _of_table(path, form, input)
     if form.kind in FILE_ENDINGS:
-        return Inputs([str(path)])
+        return _listed([(str(path), str(path))], form)
     if ending in LINES:
-        return _listed([(f"{path.name} line {number}", line) for number, line in enumerate(_text(path).splitlines(), 1)])
+        return _listed([(f"{path.name} line {number}", line) for number, line in enumerate(_text(path).splitlines(), 1)], form)
     raise DataError(
         f"predict {path}",
         f"a {ending or 'file without an ending'}",
@@ -63,11 +68,7 @@ def _below(folder: Path, form: Form) -> Inputs:
         raise DataError(
             f"predict {folder}", f"no file below it ends in {' '.join(sorted(endings))}", "give files, a table, or another folder"
         )
-    return (
-        Inputs([str(file) for file in files])
-        if form.kind in FILE_ENDINGS
-        else _listed([(str(file), _text(file).strip()) for file in files])
-    )
+    return _listed([(str(file), str(file) if form.kind in FILE_ENDINGS else _text(file).strip()) for file in files], form)
 
 
 def _text(path: Path) -> str:
@@ -86,7 +87,7 @@ def _of_table(path: Path, form: Form, input: str | None) -> Inputs:
         cells = [batch.column(name).to_pylist() for name in columns]
         places = [f"{path.name} row {row}" for row in batch.column("row").to_pylist()]
         found += zip(places, map(_one(form, path.parent), zip(*cells, strict=True)), strict=True)
-    return _listed(found, [Rejected(f"{path.name} row {row}", reason) for row, reason in table.rejected])
+    return _listed(found, form, [Rejected(f"{path.name} row {row}", reason) for row, reason in table.rejected])
 
 
 def _one(form: Form, root: Path) -> Callable[[Sequence[str | None]], str | None]:
@@ -100,9 +101,15 @@ def _one(form: Form, root: Path) -> Callable[[Sequence[str | None]], str | None]
     return lambda cells: cells[0]
 
 
-def _listed(found: Sequence[tuple[str, str | None]], rejected: Sequence[Rejected] = ()) -> Inputs:
+def _listed(found: Sequence[tuple[str, str | None]], form: Form, rejected: Sequence[Rejected] = ()) -> Inputs:
+    """``found``: (place, text or path) of each input; the blank ones and the files that cannot be read are among the rejected."""
     blank = [Rejected(place, "empty") for place, value in found if not value or not value.strip()]
-    return Inputs([value for _, value in found if value and value.strip()], (*rejected, *blank))
+    kept = [(place, value) for place, value in found if value and value.strip()]
+    if form.kind not in LOOKS:
+        return Inputs([value for _, value in kept], (*rejected, *blank))
+    faults = [seen.fault for seen in each(LOOKS[form.kind], [value for _, value in kept])]
+    broken = [Rejected(place, fault) for (place, _), fault in zip(kept, faults, strict=True) if fault]
+    return Inputs([value for (_, value), fault in zip(kept, faults, strict=True) if not fault], (*rejected, *blank, *broken))
 
 
 def _named(rows: Rows, path: Path, input: str) -> tuple[str, ...]:
