@@ -26,7 +26,6 @@ from regraft.trunk.trunk import Inputs
 
 PARTIAL = ".partial-"
 ABANDONED_S = 3600.0
-Progress = Callable[[int, int], None]
 
 
 class Cache:
@@ -68,7 +67,6 @@ class Cache:
         num_rows: int,
         lengths: Sequence[int] | np.ndarray | None = None,
         dtype: str | None = None,
-        progress: Progress | None = None,
     ) -> Entries:
         """Capture every batch and store it. ``batches``: (rows, inputs); ``lengths``: of every row's input, where a length varies;
         ``dtype``: ``float32 bfloat16 float16`` for what is floating, by default as live.
@@ -78,8 +76,6 @@ class Cache:
         with self.writing({key: layout}, num_rows=num_rows, lengths=lengths, dtype=dtype) as writers:
             for rows, inputs in batches:
                 writers[key].add(rows, capture(inputs))
-                if progress is not None:
-                    progress(writers[key].num_written, num_rows)
         return self.opened(key)
 
     @contextmanager

@@ -105,24 +105,9 @@ def choose(rows: Rows, where: str, *, input: str | None = None, target: str | No
     split = _split_column(rows, taken=(*given, target))
     free = [column for column in facts if column.name != split]
     said = [f"Column {split!r} says which split a row belongs to."] if split else []
-    masked = (
-        _masks(free, given, target, where, wanted=form is not None and form.target == "mask")
-        if form is None or form.target == "mask"
-        else None
-    )
-    if masked:
-        told = f"Images are in column {masked[0]!r}, the paths of their masks in {masked[1]!r}."
-        return Columns((masked[0],), masked[1], split, Form("image", target="mask"), (told, *said))
-    if (form is None and not given and target is None) or (form and form.parts == "words"):
-        found = _words(rows, given, target, where, wanted=form is not None)
-        if found:
-            return Columns(
-                (found[0],),
-                found[1],
-                split,
-                Form("text", "words", "tags"),
-                (f"Words are in column {found[0]!r}, their tags in {found[1]!r}.", *said),
-            )
+    if placed := _placed(rows, free, given, target=target, where=where, form=form):
+        (source, chosen), found, told = placed
+        return Columns((source,), chosen, split, found, (told, *said))
     pair = _pair(rows, given, where, wanted=form is not None and form.parts == "pair") if form is None or form.parts == "pair" else None
     if pair:
         said.insert(0, f"Inputs are pairs of texts, from the columns {pair[0]!r} and {pair[1]!r}.")
@@ -136,16 +121,29 @@ def choose(rows: Rows, where: str, *, input: str | None = None, target: str | No
         )
     kind = form.kind if form else None
     reasons: list[str] = []
-    source = _input(free, where, given[0] if given else None, target, kind, reasons)
-    chosen = _target([column for column in free if column.name != source.name], where, target, reasons)
-    seen: InputKind = "text" if kind == "text" else source.kind
+    one = _input(free, where, given[0] if given else None, target, kind, reasons)
+    chosen = _target([column for column in free if column.name != one.name], where, target, reasons)
+    seen: InputKind = "text" if kind == "text" else one.kind
     if form is not None and form.kind != seen:
-        raise DataError(f"a task on {form.kind} inputs with {where}", f"the inputs in column {source.name!r} look like {seen}",
+        raise DataError(f"a task on {form.kind} inputs with {where}", f"the inputs in column {one.name!r} look like {seen}",
                         "leave --task out, or name the right column with --input")  # fmt: skip
     said = [*reasons, *said]
-    return Columns(
-        (source.name,), chosen, split, form or _said(Form(seen, "one", forms.target_in(rows[chosen])), chosen, said), tuple(said)
-    )
+    return Columns((one.name,), chosen, split, form or _said(Form(seen, "one", forms.target_in(rows[chosen])), chosen, said), tuple(said))
+
+
+def _placed(
+    rows: Rows, free: list[Facts], given: tuple[str, ...], *, target: str | None, where: str, form: Form | None
+) -> tuple[tuple[str, str], Form, str] | None:
+    """Targets for every place of an input, masks of images or tags of words: the two columns, their form, and what is said of them."""
+    wanted = form is not None
+    masked = _masks(free, given, target, where, wanted=wanted) if form is None or form.target == "mask" else None
+    if masked:
+        return masked, Form("image", target="mask"), f"Images are in column {masked[0]!r}, the paths of their masks in {masked[1]!r}."
+    may_be_words = form.parts == "words" if form else not given and target is None
+    words = _words(rows, given, target, where, wanted=wanted) if may_be_words else None
+    if words:
+        return words, Form("text", "words", "tags"), f"Words are in column {words[0]!r}, their tags in {words[1]!r}."
+    return None
 
 
 def _said(form: Form, target: str, said: list[str]) -> Form:

@@ -32,6 +32,7 @@ from regraft.lineage.verify import Verifier, damage, whole
 
 FOLDER = ".regraft"
 ENVIRONMENT = "REGRAFT_STORE"
+MEND = "restore the store from a backup, or tune again, which mends it"
 SUFFIX = re.compile(r"\.\w{1,16}", re.ASCII)
 Table = dict[str, dict[str, Any]]
 """Tensor name -> {digest, dtype, shape, holder: the object that holds it, key: its name in there}."""
@@ -332,7 +333,7 @@ class Store:
             data = None
         if data is None or hashes.of_bytes(data) != digest:
             found = "it is missing" if data is None else "its content does not match its digest"
-            raise DamagedError(f"read {what} (objects/{name})", found, "restore the store from a backup, or tune again, which mends it")
+            raise DamagedError(f"read {what} (objects/{name})", found, MEND)
         return data
 
     def _differs(self, holder: str, expected: Mapping[str, str]) -> bool:
@@ -342,9 +343,7 @@ class Store:
         try:
             return self.files.local(f"objects/{holder}")
         except FileNotFoundError as error:
-            raise DamagedError(
-                f"read objects/{holder}", "it is missing", "restore the store from a backup, or tune again, which mends it"
-            ) from error
+            raise DamagedError(f"read objects/{holder}", "it is missing", MEND) from error
 
     def _entry_at(self, name: str, digest: str) -> Entry | None:
         return next((entry for entry in reversed(self._names.history(name)) if entry.generation == digest), None)
