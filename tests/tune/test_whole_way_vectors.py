@@ -12,6 +12,7 @@ import pytest
 
 import regraft as rg
 from made_vectors import glove
+from regraft.errors import RequestError
 from small import tickets, write_tickets
 
 SMALL = "width=12&unknown=16&dropout=0.1"
@@ -98,3 +99,20 @@ def pairs_of(path: Path) -> Path:
 def test_pairs_of_texts_are_read_with_a_sign_between(tmp_path, vectors):
     made = rg.tune(pairs_of(tmp_path / "pairs.csv"), model=vectors, store=tmp_path / "store", epochs=1.0, batch_size=8)
     assert made.predict([("a refund", "a parcel")])[0]["label"] in ("same", "other")
+
+
+def test_the_data_doctor_tells_what_a_model_cannot_read(tmp_path, vectors):
+    document = rg.check(write_tickets(tmp_path / "t.csv"), model=vectors)
+    found = next(problem for problem in document["problems"] if problem["kind"] == "unknown_words")
+    assert found["severity"] == "warning" and found["count"] > 30 and "most often" in found["advice"]
+
+
+def test_the_data_doctor_reads_no_images_with_a_text_model(tmp_path, vectors):
+    from PIL import Image
+
+    for label in ("a", "b"):
+        (tmp_path / "images" / label).mkdir(parents=True)
+        for shade in range(4):
+            Image.new("RGB", (8, 8), (40 * shade, 10, 10)).save(tmp_path / "images" / label / f"{shade}.png")
+    with pytest.raises(RequestError, match="the data is image"):
+        rg.check(tmp_path / "images", model=vectors)

@@ -38,7 +38,7 @@ class Shape:
     cell: Cell = "gru"
     width: int = 128
     layers: int = 1
-    dropout: float = 0.3
+    dropout: float = 0.5
     attention: str = "yes"
     words: int = 100_000
     unknown: int = 4096
