@@ -21,6 +21,7 @@ from torch import Tensor
 
 from regraft import digest
 from regraft.data.dataset import unlabelled
+from regraft.data.decode import Framing
 from regraft.data.encode import encode, prepare
 from regraft.errors import RequestError, suggest
 from regraft.lineage.files import storing
@@ -87,7 +88,7 @@ def _probe(rebuilt: Rebuilt) -> Inputs:
     """A few inputs as the model takes them: texts of different lengths, or noise."""
     if rebuilt.spec.kind == "image":
         rng = np.random.default_rng(0)
-        pixels = rng.integers(0, 256, (NUM_IMAGES, 3, *rebuilt.spec.size), np.uint8)
+        pixels = rng.integers(0, 256, (NUM_IMAGES, 3, *Framing.of(rebuilt.spec).size)).astype(np.uint8)
         return prepare({"image": torch.from_numpy(pixels)}, rebuilt.spec)
     split = unlabelled(list(TEXTS), rebuilt.task.form, len(rebuilt.classes))
     encoded = encode(split, rebuilt.spec, rebuilt.tokenizer, max_length=rebuilt.max_length)

@@ -30,14 +30,15 @@ def write(store: Store, generation: Generation, rebuilt: Rebuilt, folder: Path) 
     from peft import LoraConfig, PeftModel
     from safetensors.torch import save_file
 
-    records = _records(store, generation)
-    edit, network = records[0].edit, rebuilt.network
-    paths = [site.path for record in records for site in record.sites]
-    ranks = {site.path: record.edit.rank for record in records for site in record.sites}
-    alphas = {site.path: record.edit.alpha for record in records for site in record.sites}
+    by_path, network = _loras(store, generation), rebuilt.network
+    paths, edit = list(by_path), next(iter(by_path.values()))
+    patterns: dict[str, Any] = {
+        "rank_pattern": {path: one.rank for path, one in by_path.items()}, "alpha_pattern": {path: one.alpha for path, one in by_path.items()},
+        "lora_alpha": edit.alpha,  # a float, though peft's hint says int
+    }  # fmt: skip
     layers: dict[str, Any] = {path: network.host.get_submodule(path) for path in paths}
     config = LoraConfig(
-        r=edit.rank, lora_alpha=edit.alpha, target_modules=exactly(paths), rank_pattern=ranks, alpha_pattern=alphas, use_rslora=VARIANTS[edit.variant],
+        r=edit.rank, target_modules=exactly(paths), **patterns, use_rslora=VARIANTS[edit.variant],
         fan_in_fan_out=all(type(layer.base_layer).__name__ == "Conv1D" for layer in layers.values()), inference_mode=True,
         base_model_name_or_path=_name(generation.manifest["model"]),
     )  # fmt: skip
@@ -51,20 +52,23 @@ def write(store: Store, generation: Generation, rebuilt: Rebuilt, folder: Path) 
     save_file({name: tensor.detach().contiguous() for name, tensor in network.head.state_dict().items()}, folder / "head.safetensors")
     (folder / "labels.json").write_text(json.dumps(list(rebuilt.classes)), encoding="utf-8")
     plain = _pretrained(store, generation, network)
-    plain.trunk.host = PeftModel.from_pretrained(plain.host, str(folder)).eval().base_model.model
+    adapted: Any = PeftModel.from_pretrained(plain.host, str(folder)).eval()
+    plain.trunk.host = adapted.base_model.model
     return plain, 'peft.PeftModel.from_pretrained(base_model, "{path}")  # and head.safetensors on its pooled features'
 
 
-def _records(store: Store, generation: Generation) -> list[EditRecord]:
-    """The LoRA edits. Raises ``RequestError`` where anything else of the trunk is not the pretrained model's."""
+def _loras(store: Store, generation: Generation) -> dict[str, Lora]:
+    """Path of a layer -> the LoRA edit on it. Raises ``RequestError`` where anything else of the trunk is not the pretrained model's."""
     asked = f"export {generation.name} --to peft"
     records = [record for row in generation.manifest["edits"] if (record := EditRecord.from_json(row)).stage != "head"]
-    if not records or not all(isinstance(one.edit, Lora) and one.edit.variant in VARIANTS for one in records):
+    edits = [(one.edit, one.sites) for one in records if isinstance(one.edit, Lora) and one.edit.variant in VARIANTS]
+    loras = {site.path: edit for edit, sites in edits for site in sites}
+    if not records or len(edits) < len(records):
         found = ", ".join(sorted({one.edit.label for one in records})) or "no LoRA"
         raise RequestError(
             asked, f"in its trunk stands {found}", "--to hf, where LoRA is folded in; plain LoRA and rslora can be an adapter"
         )
-    if len({one.edit.variant for one in records}) > 1:
+    if len({edit.variant for edit in loras.values()}) > 1:
         raise RequestError(asked, "its stages carry different variants of LoRA", "--to hf")
     held = {row["digest"] for row in store.table(store.read("bases", generation.base or "")).values()}
     moved = [
@@ -76,7 +80,7 @@ def _records(store: Store, generation: Generation) -> list[EditRecord]:
         raise RequestError(
             asked, f"numbers of the pretrained model itself have moved: {', '.join(moved[:3])}", "--to hf, which holds all of them"
         )
-    return records
+    return loras
 
 
 def _pretrained(store: Store, generation: Generation, network: Network) -> Network:

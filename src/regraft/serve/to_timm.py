@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from regraft.data.decode import Framing
 from regraft.errors import RequestError
 from regraft.lineage.record import Generation
 from regraft.lineage.store import Store
@@ -40,7 +41,7 @@ def write(store: Store, generation: Generation, rebuilt: Rebuilt, folder: Path) 
     config = {
         "architecture": source["architecture"], "num_classes": len(rebuilt.classes), "label_names": list(rebuilt.classes), "model_args": source["arguments"],
         "pretrained_cfg": {
-            "input_size": [3, *spec.size], "mean": list(spec.mean), "std": list(spec.std), "interpolation": spec.interpolation,
+            "input_size": [3, *Framing.of(spec).size], "mean": list(spec.mean), "std": list(spec.std), "interpolation": spec.interpolation,
             "num_classes": len(rebuilt.classes), "classifier": classifier, "first_conv": model.pretrained_cfg.get("first_conv"),
         },
     }  # fmt: skip

@@ -64,8 +64,9 @@ def _sentences(generation: Generation, rebuilt: Rebuilt, folder: Path) -> Callab
     network = rebuilt.network
     if rebuilt.network.trunk.pooling not in POOLED or not hasattr(network.head, "pool"):
         raise RequestError(f"export {generation.name} --to hf", f"a head of the task {rebuilt.task.name} has no form there", "--to bundle")
-    network.host.config = _labelled(network.host.config, rebuilt)
-    network.host.save_pretrained(folder)
+    host: Any = network.host
+    host.config = _labelled(host.config, rebuilt)
+    host.save_pretrained(folder)
     length = rebuilt.max_length or rebuilt.spec.max_length
     _json(folder / "sentence_bert_config.json", {"max_seq_length": length, "do_lower_case": False})
     modules = [("", "Transformer"), ("1_Pooling", "Pooling")]
