@@ -4,7 +4,7 @@
     python benchmarks/vectors.py chnsenticorp DATA VECTORS ...
 
 Prints a row for each plan and seed as it is done: accuracy on test with its interval, on valid where that was measured, seconds; and the
-paired comparison of thawed with frozen vectors, seed by seed. Settings were chosen on valid.
+paired comparison of thawed with frozen vectors, seed by seed. Settings are starting points, not chosen on any of it.
 """
 
 from __future__ import annotations
