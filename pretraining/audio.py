@@ -126,8 +126,8 @@ def speak(args: argparse.Namespace) -> None:
 def changed(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Faster or slower (pitch with it), with some silence around it; float32."""
     speed = rng.uniform(0.85, 1.2)
-    places = np.arange(0, len(wave) - 1, speed, dtype=np.float32)
-    below = places.astype(np.int32)
+    places = np.arange(0, len(wave) - 1.5, speed)
+    below = places.astype(np.int64)
     part = (places - below).astype(np.float32)
     wave = wave.astype(np.float32) / 32768
     wave = wave[below] * (1 - part) + wave[below + 1] * part

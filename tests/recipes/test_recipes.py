@@ -20,6 +20,7 @@ from regraft.tune.conduct import tune
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 IN_PLACE_OF = {
+    "bundled:audio": "module:regraft.testing.hosts.trunk_of?name=mel_resnet",
     "torchvision:alexnet": "module:small_models.alexnet",
     "torchvision:vgg16": "module:small_models.vgg16",
     "timm:resnet50.a1_in1k": "module:small_models.resnet50",
@@ -29,6 +30,7 @@ DATA = {
     "alexnet_full": "flowers12", "alexnet_last_layers": "flowers12", "vgg16_first_layers_frozen": "flowers12",
     "resnet50_first_layers_frozen": "flowers12", "resnet50_cifar10": "cifar10", "vit_b16_head": "flowers12",
     "chest_xray": "chest_xray", "chest_xray_scratch": "chest_xray", "industrial_defects": "magnetic_tile",
+    "spoken_words": "speech_commands_mini",
     "bert_full": "banking77", "bert_lora": "banking77",
     "entailment_pairs": "rte", "relatedness_score": "sick", "emotions": "goemotions", "entities": "ner_wnut17",
     "street_scenes": "camvid", "word_vectors": "sst2", "character_vectors": "chnsenticorp",
@@ -41,7 +43,7 @@ FIRST = {"rte": ("train.csv", 61), "sick": ("train.csv", 61), "goemotions": ("tr
 
 def test_every_recipe_has_data_here():
     assert {path.stem for path in RECIPES.glob("*.yaml")} == set(DATA)
-    assert len(DATA) == 18
+    assert len(DATA) == 19
 
 
 @pytest.mark.parametrize("name", sorted(DATA))
@@ -93,14 +95,14 @@ def cut_of(shared: Path, name: str, folder: Path) -> tuple[Path, list[str]]:
         return cut, cut.read_text(encoding="utf-8").splitlines()
     if name == "camvid":
         return masked(shared / name, folder / "cut"), []
-    source = shared / name / "train"
+    source = shared / name / "train" if (shared / name / "train").is_dir() else shared / name
     source = source / "images" if (source / "images").is_dir() else source
     classes = sorted(path for path in source.iterdir() if path.is_dir())[:CLASSES]
     assert len(classes) >= 2
     for each in classes:
         place = folder / "cut" / each.name
         place.mkdir(parents=True)
-        images = sorted(path for path in each.rglob("*") if path.suffix in (".jpg", ".jpeg", ".png"))[:PER_CLASS]
+        images = sorted(path for path in each.rglob("*") if path.suffix in (".jpg", ".jpeg", ".png", ".wav"))[:PER_CLASS]
         assert len(images) == PER_CLASS
         for image in images:
             (place / image.name).symlink_to(image.resolve())

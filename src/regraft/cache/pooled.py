@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from regraft.cache.store import Cache
 
 BATCH_SIZE = 64
-TOKENS = 1 << 14
-"""At most so many tokens, padding counted, go through a frozen part at once."""
 
 
 def pooled_features(
@@ -74,7 +72,7 @@ def _batches(boundary: Boundary, encoded: Encoded, device: torch.device) -> Iter
 
 def capture_batches(encoded: Encoded) -> list[NDArray[np.integer]]:
     """The rows of a split as frozen parts compute them: the same batches whoever asks, so that the same key means the same bits."""
-    return evaluation_batches(len(encoded), BATCH_SIZE, lengths=encoded.lengths, token_budget=TOKENS)
+    return evaluation_batches(len(encoded), BATCH_SIZE, lengths=encoded.lengths, token_budget=encoded.most_together)
 
 
 def _keep(cache: Cache, name: str, features: NDArray[np.float32]) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 RANGE = 6.0
 """Powers of ten below the loudest band of a clip that are told apart: 60 dB."""
@@ -45,7 +44,8 @@ class LogMel(nn.Module):
         before = self.window // 2
         frames = -(-samples.shape[1] // self.hop)
         behind = (frames - 1) * self.hop + self.window - before - samples.shape[1]
-        pieces = functional.pad(samples, (before, max(behind, 0))).unfold(1, self.window, self.hop)[:, :frames]
+        around = (samples.new_zeros(len(samples), before), samples, samples.new_zeros(len(samples), max(behind, 0)))
+        pieces = torch.cat(around, 1).unfold(1, self.window, self.hop)[:, :frames]
         spectrum = torch.fft.rfft(pieces * self.taper, self.size)
         return self.bank @ (spectrum.real**2 + spectrum.imag**2).transpose(1, 2)
 
