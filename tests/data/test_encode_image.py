@@ -183,9 +183,7 @@ def test_pixels_beyond_the_budget_lie_in_a_file_that_leaves_nothing_behind(share
 def test_a_disk_without_room_is_an_error_before_anything_is_decoded(tmp_path: Path) -> None:
     from regraft.data.image import roomy_array
 
-    with pytest.raises(
-        StorageError, match=r"asked: keep 4,\d+,000,000,000,000,000 decoded bytes in .*\nfound: .+\ntry:   free some space"
-    ):
+    with pytest.raises(StorageError, match=r"asked: keep 4,\d+,000,000,000,000,000 decoded bytes in .*\nfound: .+\ntry:   free some space"):
         roomy_array((4_100_000_000_000_000_000,), memory_bytes=1, folder=tmp_path)
 
 

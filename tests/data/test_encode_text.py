@@ -86,11 +86,6 @@ def test_text_without_a_tokenizer_is_refused() -> None:
         encode(a_split(TEXTS), SPEC)
 
 
-def test_a_kind_that_cannot_be_encoded_is_refused() -> None:
-    with pytest.raises(RequestError, match="text and images can be encoded"):
-        encode(a_split(TEXTS), InputSpec(kind="audio", sample_rate=16000))
-
-
 def test_a_decoder_without_a_padding_token_pads_with_its_end_token_behind_the_mask(tiny_decoder: Any) -> None:
     batch = encode(a_split(["where is my card", "card", ""]), InputSpec(kind="text", max_length=16), tiny_decoder).batch([0, 1, 2])
     assert batch["input_ids"].tolist() == [[1, 2, 3, 4], [4, 0, 0, 0], [0, 0, 0, 0]]

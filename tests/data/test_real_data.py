@@ -85,10 +85,14 @@ def test_magnetic_tile_reads_the_images_level(shared_data):
 
 
 def test_kinds_of_data_that_are_not_read_yet_say_so(shared_data):
-    with pytest.raises(DataError, match="holds paths of sound files"):
-        load(shared_data / "fsdd")
     with pytest.raises(DataError, match="holds images or other bytes inside the table"):
         load(shared_data / "tiny_imagenet")
+
+
+def test_the_spoken_digits_come_with_their_own_split(shared_data):
+    found = load(shared_data / "fsdd", valid_fraction=0)
+    assert found.task == "audio-classification"
+    assert {name: len(split) for name, split in found.splits.items()} == {"train": 1800, "test": 200}
 
 
 def test_data_of_other_forms_than_one_class_is_known_for_what_it_is(shared_data):

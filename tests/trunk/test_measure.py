@@ -51,7 +51,7 @@ def test_every_family_is_counted_without_its_weights(name, monkeypatch):
     before = {key: value.clone() for key, value in trunk.host.state_dict().items()}
     rng, training = torch.get_rng_state(), trunk.host.training
     monkeypatch.setattr("regraft.trunk.measure.COPIES", ((weightless, "meta"),))
-    outline = measure(trunk, 400 if trunk.input.kind == "audio" else 8)
+    outline = measure(trunk, 1600 if trunk.input.kind == "audio" else 8)
     assert outline.stage_names == trunk.stage_names
     assert outline.parameters == len(torch.cat([p.reshape(-1) for p in unique(trunk)]))
     blocks = [stage for stage in outline.stages if stage.name.startswith("blocks")]

@@ -25,4 +25,6 @@ def run(task: options.Task = None, json: options.Json = False) -> None:
         for m in found
     ]
     say(table(["model", "input", "parameters", "offline", "note"], rows, right=[2]))
-    say("\nalso: timm:NAME, torchvision:NAME, hf:NAME (weights from the hub when online), file:PATH, vectors:PATH (word vectors), module:package.function")
+    say(
+        "\nalso: timm:NAME, torchvision:NAME, hf:NAME (weights from the hub when online), file:PATH, vectors:PATH (word vectors), module:package.function"
+    )

@@ -21,6 +21,9 @@ class LogMel(nn.Module):
     it is padded with.
     """
 
+    taper: Tensor
+    bank: Tensor
+
     def __init__(self, *, sample_rate: int, bands: int, hop: int, window: int, low: float, high: float) -> None:
         super().__init__()
         self.hop, self.window = hop, window
@@ -31,7 +34,8 @@ class LogMel(nn.Module):
     def forward(self, samples: Tensor, heard: Tensor | None = None) -> Tensor:
         """(B, 1, bands, frames) in 0..2; 0 is ``RANGE`` below the loudest or less, and what lies behind the end. ``heard`` (B, frames): which frames
         begin before the end of their clip."""
-        with torch.autocast(samples.device.type, enabled=False):
+        device = "cpu" if samples.is_meta else samples.device.type  # autocast knows no device without values
+        with torch.autocast(device, enabled=False):
             power = self._powers(samples.float())
             levels = power.clamp(min=NOTHING).log10()
             if heard is not None:

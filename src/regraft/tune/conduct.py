@@ -71,7 +71,9 @@ def tune(
         made, job = _planned(request, where, probing=True, work=work)
     if on_plan:
         on_plan(made)
-    run = Execution(job=job, plan=made, store=where, name=request.run_name, observer=observer, resume=resume, command=command, profiled=profiled)
+    run = Execution(
+        job=job, plan=made, store=where, name=request.run_name, observer=observer, resume=resume, command=command, profiled=profiled
+    )
     return run.go()
 
 
