@@ -6,7 +6,7 @@ from lineage.making import tuned
 from regraft.cli.__main__ import VERBS
 from regraft.lineage import Store
 
-from .test_verbs import QUICK, SCHEMAS, parsed, regraft  # noqa: F401  the fixture
+from .test_verbs import QUICK, SCHEMAS, parsed
 
 WITHOUT = {"demo", "show", "report"}
 """Whose document is that of another verb, the manifest itself, or a path."""

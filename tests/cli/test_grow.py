@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import jsonschema
-import pytest
 
-from regraft.cli.__main__ import main
 from regraft.cli.grow import GIVEN
 from regraft.evaluate.retention import TOLERANCE
 from small import tickets, write_tickets
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "schemas" / "grow.json"
-
-
-@pytest.fixture
-def regraft(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("REGRAFT_STORE", str(tmp_path / "store"))
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["regraft", *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as leaving:
-            code = leaving.code if isinstance(leaving.code, int) else 0
-        return code, *capsys.readouterr()
-
-    return run
 
 
 def test_a_class_comes_and_goes(regraft, data, model, tmp_path):

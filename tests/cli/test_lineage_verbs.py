@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cli.test_verbs import parsed, regraft  # noqa: F401
+from cli.test_verbs import parsed
 from lineage.making import manifest, model, tuned
 from regraft.evaluate.stored import packed
 from regraft.lineage import Store

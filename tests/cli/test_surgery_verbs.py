@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from .test_verbs import QUICK, parsed, regraft  # noqa: F401  the fixture
+from .test_verbs import QUICK, parsed
 
 
 def test_edit_undo_and_distill(regraft, data, model):  # noqa: F811

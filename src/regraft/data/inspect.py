@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from regraft.data import duplicates, encoding, inspect_sounds
 from regraft.data.dataset import Dataset, Progress, Rejected
 from regraft.data.load import NEAR_IMAGES, NEAR_TEXTS
-from regraft.data.look import THUMB, WINDOW, Look, each, examine, study
+from regraft.data.look import THUMB, Look, every_file, examine, study
 from regraft.data.mask_faults import fault, remarks
 from regraft.data.names import folded
 from regraft.data.overlap import Overlap
@@ -192,16 +192,7 @@ def _texts(dataset: Dataset) -> list[Problem]:
 
 
 def _looks(dataset: Dataset, deep: bool, progress: Progress | None) -> dict[str, list[Look]]:
-    looks: dict[str, list[Look]] = {}
-    done = 0
-    for name, split in dataset.splits.items():
-        looks[name] = []
-        for look in each(examine if deep else study, split.inputs):
-            looks[name].append(look)
-            done += 1
-            if progress and done % WINDOW == 0:
-                progress("looking at images", done, dataset.num_examples)
-    return looks
+    return every_file(dataset, examine if deep else study, saying="looking at images", progress=progress)
 
 
 def _broken(dataset: Dataset, looks: dict[str, list[Look]]) -> list[Problem]:

@@ -10,7 +10,7 @@ import numpy as np
 from regraft.data import duplicates
 from regraft.data.dataset import Dataset, Progress
 from regraft.data.listen import SILENT_PEAK, Sound, examine, hear
-from regraft.data.look import WINDOW, each
+from regraft.data.look import every_file
 
 SHORT_S, LONG_S = 0.05, 60.0
 SHOWN = 3
@@ -21,16 +21,7 @@ Heard = dict[str, list[Sound]]
 
 def listen(dataset: Dataset, *, deep: bool, progress: Progress | None = None) -> Heard:
     """Every file of ``dataset``; ``deep``: decoded in full."""
-    found: Heard = {}
-    done = 0
-    for name, split in dataset.splits.items():
-        found[name] = []
-        for sound in each(examine if deep else hear, split.inputs):
-            found[name].append(sound)
-            done += 1
-            if progress and done % WINDOW == 0:
-                progress("listening", done, dataset.num_examples)
-    return found
+    return every_file(dataset, examine if deep else hear, saying="listening", progress=progress)
 
 
 def problems(dataset: Dataset, heard: Heard) -> list[Problem]:

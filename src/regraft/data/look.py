@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from regraft import digest
+from regraft.data.dataset import Dataset, Progress
 
 THUMB = 16
 WHOLE_ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
@@ -61,6 +62,20 @@ def each(look: Callable[[Path], Seen], paths: Iterable[str | Path]) -> Iterator[
         warnings.simplefilter("ignore")  # Pillow warns of odd metadata, which is harmless, and of very large images, which inspect reports
         while window := list(islice(remaining, WINDOW)):
             yield from pool.map(look, window)
+
+
+def every_file(dataset: Dataset, look: Callable[[Path], Seen], *, saying: str, progress: Progress | None = None) -> dict[str, list[Seen]]:
+    """``look`` at the file of every row: split -> what was seen, row by row. ``saying``: what ``progress`` is told to be going on."""
+    found: dict[str, list[Seen]] = {}
+    done = 0
+    for name, split in dataset.splits.items():
+        found[name] = []
+        for seen in each(look, split.inputs):
+            found[name].append(seen)
+            done += 1
+            if progress and done % WINDOW == 0:
+                progress(saying, done, dataset.num_examples)
+    return found
 
 
 def _look(path: Path, further: Callable[[Image.Image, bool], dict[str, Any]]) -> Look:

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from regraft.data.dataset import Split
 from regraft.spec import PART
 
@@ -39,6 +41,14 @@ class Coverage:
     def __str__(self) -> str:
         many = f"{self.share:.1%} of the {self.total:,} {self.what} of train are unknown to the model, {len(self.missing):,} different ones"
         return f"{many}; most often {self.often}" if self.missing else f"the model knows all of the {self.total:,} {self.what} of train"
+
+
+def share_unknown(tokens: np.ndarray, num_rows: int, tokenizer: Any) -> float:
+    """Of ``tokens``, the ids of ``num_rows`` texts as they are encoded already, those that stand for what the model does not know."""
+    if tokenizer.unk_token_id is None:
+        return 0.0
+    pieces = len(tokens) - num_rows * tokenizer.num_special_tokens_to_add()
+    return np.count_nonzero(tokens == tokenizer.unk_token_id) / max(pieces, 1)
 
 
 def coverage(split: Split, tokenizer: Any) -> Coverage:

@@ -13,7 +13,7 @@ from regraft.advise.facts import Facts
 from regraft.advise.probe import ProbeResult
 from regraft.advise.strategy import Advice, choose
 from regraft.data.augment import Augmentation
-from regraft.data.vocabulary import Coverage, coverage
+from regraft.data.vocabulary import Coverage, coverage, share_unknown
 from regraft.plan import cost
 from regraft.plan.check import check
 from regraft.plan.objective import Objectives
@@ -62,7 +62,10 @@ def read_of(job: Job) -> Coverage | None:
     """How much of the training texts the model can read; ``None`` where that is not worth a word: pieces of words cover nearly everything."""
     if job.dataset.kind != "text":
         return None
-    found = coverage(job.dataset.splits["train"], job.trunk.tokenizer)
+    tokenizer, train = job.trunk.tokenizer, job.encoded("train")
+    if not hasattr(tokenizer, "missing") and share_unknown(train.tokens, len(train), tokenizer) < WORTH_SAYING:  # type: ignore[attr-defined]
+        return None
+    found = coverage(job.dataset.splits["train"], tokenizer)
     return found if found.what == "words" or found.share >= WORTH_SAYING else None
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from regraft import digest
 from regraft.errors import PlanError
 from regraft.plan.objective import Objective
-from regraft.train.objective import REGISTRY, Declared, Losses, Start, Term
+from regraft.train.objective import HANDED_OVER, Declared, Losses, Start, Term
 
 Function = Callable[..., Tensor]
 
@@ -45,7 +45,7 @@ def named(function: Function) -> Objective:
     if name and getattr(sys.modules.get(module), name, None) is function:
         return Objective(f"module:{module}.{name}")
     word = f"{_name(function)}_{_digest(function)[:8]}"
-    REGISTRY[word] = lambda **options: own_loss(function, options)
+    HANDED_OVER[word] = lambda **options: own_loss(function, options)
     return Objective(word)
 
 
