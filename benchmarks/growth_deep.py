@@ -4,16 +4,21 @@
     python benchmarks/growth_deep.py halves DATA --model MODEL     class folders (cifar10, flowers12): half of the classes, then the other half
     python benchmarks/growth_deep.py shift DATA                    banking77: tuned on questions that end in "?", grown on the other ones; WiSE-FT sweep
 
-DATA: the folder of the data set. Prints one JSON row for each fact; ratios are within one call. ``--per-class N`` takes the first N training examples of each
-class only. "joint" sees everything at once by the same strategy; "naive" goes on from the parent by the same strategy, without replay, distillation or
-interpolation, its gate overruled. Old and new are test accuracies of the child on the classes (or domain) of the first step and of the last.
+DATA: the folder of the data set. Prints one JSON row for each fact; processor times are within one call. ``--per-class N`` takes the first N training
+examples of each class only. "joint" sees everything at once; "naive" goes on from the parent by the strategy of the deep way, without replay, distillation
+or interpolation, its gate overruled. The first step and joint are tuned by ``--strategy`` (by what Regraft chooses, where none is given), deep and naive by
+``--grow``. Old and new are test accuracies of the child on the classes (or domain) of the first step and of the last.
+
+``--work FOLDER`` keeps the store: what is in there is not made again, and a run that was killed goes on. ``--minutes M`` begins nothing new after so many.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
 import tempfile
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -22,8 +27,10 @@ from growth import SPLITS, read, say, timed, write
 
 Rows = dict[str, list[tuple[str, str]]]
 """Split -> (text or path of a picture, label)."""
-UNPROTECTED = {"replay": 0, "objective": "", "wise_ft": 1.0, "accept_forgetting": "the control without protection"}
+UNPROTECTED = {"replay": 0, "objective": "", "wise_ft": 1.0}
 STEPS = 5
+UNFINISHED = 75
+"""Exit status where ``--minutes`` ran out (that of a passing failure in sysexits.h)."""
 
 
 def main() -> None:
@@ -31,61 +38,76 @@ def main() -> None:
     parser.add_argument("what", choices=("steps", "halves", "shift"))
     parser.add_argument("data", type=Path)
     parser.add_argument("--model", default="bundled:minilm")
-    parser.add_argument("--strategy", default="top(n=2)")
-    parser.add_argument("--epochs", type=float, default=3.0)
+    parser.add_argument("--strategy", help="of the first step and of joint")
+    parser.add_argument("--grow", help="strategy of the later steps; by default that of the deep way")
+    parser.add_argument("--epochs", type=float)
     parser.add_argument("--per-class", type=int, default=0)
+    parser.add_argument("--only", choices=("deep", "naive", "joint"), action="append")
+    parser.add_argument("--work", type=Path)
+    parser.add_argument("--minutes", type=float, default=1e9)
     asked = parser.parse_args()
+    settings = {"epochs": asked.epochs} if asked.epochs else {}
     with tempfile.TemporaryDirectory() as scratch:
-        run = Comparison(Path(scratch), {"strategy": asked.strategy, "epochs": asked.epochs}, asked.model)
+        run = Comparison(asked.work or Path(scratch), settings, asked)
         {"steps": steps, "halves": halves, "shift": shift}[asked.what](asked.data, run, asked.per_class)
 
 
 class Comparison:
     """``settings``: of every run alike."""
 
-    def __init__(self, scratch: Path, settings: dict[str, Any], model: str) -> None:
-        self.scratch, self.settings, self.model, self.store = scratch, settings, model, scratch / "store"
+    def __init__(self, work: Path, settings: dict[str, Any], asked: argparse.Namespace) -> None:
+        self.scratch, self.settings, self.asked, self.store = work, settings, asked, work / "store"
+        self.only, self.until = asked.only or ("deep", "naive", "joint"), time.perf_counter() + 60 * asked.minutes
 
-    def tuned(self, folder: Path, name: str) -> tuple[Any, dict[str, float]]:
+    def made(self, name: str, work: Any) -> tuple[Any, dict[str, float] | None]:
+        """The generation ``name`` and the time of making it; ``None`` where it was there."""
         import regraft as rg
 
-        return timed(lambda: rg.tune(folder, model=self.model, store=self.store, name=name, **self.settings))
+        if name in rg.Store(self.store).names():
+            return rg.open(name, store=self.store), None
+        if time.perf_counter() > self.until:
+            sys.exit(UNFINISHED)
+        return timed(work)
 
-    def grown(self, parent: str, folder: Path, name: str, **more: Any) -> tuple[Any, dict[str, float]]:
+    def tuned(self, folder: Path, name: str) -> tuple[Any, dict[str, float] | None]:
+        import regraft as rg
+
+        options = {"model": self.asked.model, "strategy": self.asked.strategy, "store": self.store, "name": name, "resume": True}
+        return self.made(name, lambda: rg.tune(folder, **options, **self.settings))
+
+    def grown(self, parent: str, folder: Path, name: str, **more: Any) -> tuple[Any, dict[str, float] | None]:
         """A refused step is taken all the same, and said: only then can its losses be shown."""
         import regraft as rg
 
-        options = {"accept_forgetting": "measured by a benchmark", **self.settings, **more}
-        return timed(lambda: rg.grow(parent, folder, way="deep", store=self.store, name=name, **options))
+        options = {"accept_forgetting": "measured by a benchmark", "strategy": self.asked.grow, **self.settings, **more}
+        return self.made(name, lambda: rg.grow(parent, folder, way="deep", store=self.store, name=name, resume=True, **options))
 
-    def sequence(self, folders: list[Path], measured: dict[str, Path]) -> None:
-        """All three on the same steps; ``measured``: what -> folder whose test split it is measured on."""
-        parent, seconds = self.tuned(folders[0], "first")
-        self.told("first", 1, parent, seconds, measured)
+    def sequence(self, folders: list[Path], everything: Path) -> None:
+        """All three on the same steps."""
+        measured = {"all": everything, "old": folders[0], "new": folders[-1]}
+        self.told("first", 1, *self.tuned(folders[0], "first"), measured)
         for kind, more in (("deep", {}), ("naive", UNPROTECTED)):
             name = "first"
             for number, folder in enumerate(folders[1:], 2):
-                child, seconds = self.grown(name, folder, kind, **more)
-                name = kind
-                self.told(kind, number, child, seconds, measured)
+                if kind in self.only:
+                    child = self.grown(name, folder, f"{kind}-{number}", **more)
+                    name = f"{kind}-{number}"
+                    self.told(kind, number, *child, measured)
+        if "joint" in self.only:
+            self.told("joint", len(folders), *self.tuned(everything, "joint"), measured)
 
-    def told(self, kind: str, step: int, generation: Any, seconds: dict[str, float], measured: dict[str, Path]) -> None:
+    def told(self, kind: str, step: int, generation: Any, seconds: dict[str, float] | None, measured: dict[str, Path]) -> None:
+        if seconds is None:
+            return
         manifest = generation.record.manifest
         known = set(generation.classes)
         found = {what: generation.evaluate(str(folder), split="test")["metrics"]["accuracy"] for what, folder in measured.items()
                  if {label for _, label in read(folder / "test.csv")} <= known}  # fmt: skip
         sweep = next((reason for reason in manifest["plan"]["reasons"] if reason.startswith("wise_ft")), None)
         gate = manifest.get("gate", {})
-        say(
-            kind,
-            step=step,
-            seconds=seconds,
-            classes=len(known),
-            accuracy=found,
-            gate=gate.get("passed"),
-            lost=len(gate.get("lost", [])),
-            sweep=sweep,
-        )
+        say(kind, step=step, seconds=seconds, classes=len(known), accuracy=found, so_far=generation.metrics["test"]["accuracy"],
+            gate=gate.get("passed"), lost=len(gate.get("lost", [])), strategy=manifest["plan"]["strategy"],
+            epochs=manifest["plan"]["settings"]["epochs"], lr=manifest["plan"]["settings"]["lr"], sweep=sweep)  # fmt: skip
 
 
 def steps(data: Path, run: Comparison, per_class: int) -> None:
@@ -98,7 +120,7 @@ def steps(data: Path, run: Comparison, per_class: int) -> None:
 def halves(data: Path, run: Comparison, per_class: int) -> None:
     """Class folders below train, val or valid, and test; without a split for validation it is carved out of train."""
     run.settings |= {"task": "image-classification", "input": "text"}  # the column of the paths, as ``write`` calls it
-    rows = thinned(pictures(data), per_class)
+    rows = pictures(data, per_class)
     labels = sorted({label for _, label in rows["train"]})
     compared(rows, [labels[: len(labels) // 2], labels[len(labels) // 2 :]], run)
 
@@ -106,10 +128,7 @@ def halves(data: Path, run: Comparison, per_class: int) -> None:
 def compared(rows: Rows, parts: list[list[str]], run: Comparison) -> None:
     folders = [write(run.scratch / f"step{number}", rows, set(part)) for number, part in enumerate(parts, 1)]
     everything = write(run.scratch / "all", rows, {label for part in parts for label in part})
-    measured = {"all": everything, "old": folders[0], "new": folders[-1]}
-    run.sequence(folders, measured)
-    joint, seconds = run.tuned(everything, "joint")
-    run.told("joint", len(parts), joint, seconds, measured)
+    run.sequence(folders, everything)
 
 
 def shift(data: Path, run: Comparison, per_class: int) -> None:
@@ -125,15 +144,14 @@ def shift(data: Path, run: Comparison, per_class: int) -> None:
     labels = set.intersection(*({label for _, label in side["train"]} for side in sides))
     folders = [write(run.scratch / name, side, labels) for name, side in zip(("questions", "others"), sides, strict=True)]
     everything = write(run.scratch / "all", rows, labels)
-    measured = {"all": everything, "old": folders[0], "new": folders[1]}
-    run.sequence(folders, measured)
-    joint, seconds = run.tuned(everything, "joint")
-    run.told("joint", 2, joint, seconds, measured)
+    run.sequence(folders, everything)
 
 
-def pictures(data: Path) -> Rows:
+def pictures(data: Path, per_class: int) -> Rows:
+    """A split for validation that is not given is every tenth of what is taken of train."""
     names = {"train": "train", "val": "val" if (data / "val").is_dir() else "valid", "test": "test"}
     found: Rows = {split: [(str(path), path.parent.name) for path in sorted((data / name).glob("*/*"))] for split, name in names.items()}
+    found = thinned(found, per_class)
     if not found["val"]:
         found["val"] = found["train"][::10]
         found["train"] = [row for place, row in enumerate(found["train"]) if place % 10]
