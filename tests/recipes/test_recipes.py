@@ -20,7 +20,6 @@ from regraft.tune.conduct import tune
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 IN_PLACE_OF = {
-    "bundled:audio": "module:regraft.testing.hosts.trunk_of?name=mel_resnet",
     "torchvision:alexnet": "module:small_models.alexnet",
     "torchvision:vgg16": "module:small_models.vgg16",
     "timm:resnet50.a1_in1k": "module:small_models.resnet50",
