@@ -37,15 +37,25 @@ MODELS = {
 
 
 def data_of(name: str, rows: int, folder: Path) -> str:
-    source = DATA / name
+    """The data as they are, or the first ``rows`` of their training examples, alike from every class of a folder of images."""
+    source, cut = DATA / name, folder / name
     if not (source / "train.csv").exists():
-        return str(source)
-    cut = folder / name
+        return str(first_images(source, rows, cut) if rows else source)
     cut.mkdir()
     train, test = (pandas.read_csv(source / f"{split}.csv").sample(frac=1, random_state=0).head(rows) for split in ("train", "test"))
     train.to_csv(cut / "train.csv", index=False)
     test[test["label"].isin(train["label"])].to_csv(cut / "test.csv", index=False)  # few rows do not hold every class
     return str(cut)
+
+
+def first_images(source: Path, rows: int, cut: Path) -> Path:
+    for split in ("train", "test"):
+        classes = sorted(folder for folder in (source / split).iterdir() if folder.is_dir())
+        for one in classes:
+            (cut / split / one.name).mkdir(parents=True)
+            for image in sorted(one.iterdir())[: -(-rows // len(classes))]:
+                (cut / split / one.name / image.name).symlink_to(image)
+    return cut
 
 
 def timed(job: Job, boundary: int, epochs: int, cache: Cache | None) -> float:

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from pathlib import Path
 
-from harness import DATA, compare
+from harness import compare
+
+from cache import data_of
 
 HERE = Path(__file__).parent
 
@@ -23,19 +26,21 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=0, help="use only so many training images, alike from every class")
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--quick", action="store_true", help="a look whether it runs: the bundled trunk at 64 pixels, one epoch, once")
     args = parser.parse_args()
     model, size, epochs, repeats = (args.model, args.size, args.epochs, args.repeats)
     if args.quick:
         model, size, epochs, repeats = "bundled:vision", 64, 1, 1
-    shared = [str(DATA / "flowers12"), model, str(size), str(epochs), *(["--fresh"] if args.fresh else [])]
-    contestants = {
-        "regraft": [sys.executable, str(HERE / "peers" / "regraft_images.py"), *shared],
-        "plain loop, files in every epoch": [sys.executable, str(HERE / "peers" / "plain_images.py"), *shared],
-    }
-    compare(f"image files: top 1 of {model} at {size}", contestants, repeats=repeats, reference="regraft",
-            note=f"flowers12, {epochs} epochs, batches of 32, AdamW 1e-3, no augmentation")  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        shared = [data_of("flowers12", args.rows, Path(folder)), model, str(size), str(epochs), *(["--fresh"] if args.fresh else [])]
+        contestants = {
+            "regraft": [sys.executable, str(HERE / "peers" / "regraft_images.py"), *shared],
+            "plain loop, files in every epoch": [sys.executable, str(HERE / "peers" / "plain_images.py"), *shared],
+        }
+        compare(f"image files: top 1 of {model} at {size}", contestants, repeats=repeats, reference="regraft",
+                note=f"flowers12, {epochs} epochs, batches of 32, AdamW 1e-3, no augmentation")  # fmt: skip
 
 
 if __name__ == "__main__":

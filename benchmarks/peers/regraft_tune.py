@@ -1,4 +1,4 @@
-"""``regraft tune`` as a contestant: a fresh store, one JSON line."""
+"""``regraft tune`` as a contestant: one JSON line. The store is a fresh one, unless ``--store`` names one that has its cache already."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import subprocess
 import sys
 import tempfile
 
-with tempfile.TemporaryDirectory() as store:
+with tempfile.TemporaryDirectory() as fresh:
+    store = [] if "--store" in sys.argv else ["--store", fresh]
     answer = subprocess.run(
-        [sys.executable, "-m", "regraft.cli", "tune", *sys.argv[1:], "--model", "bundled:minilm", "--store", store, "--json"],
+        [sys.executable, "-m", "regraft.cli", "tune", *sys.argv[1:], "--model", "bundled:minilm", *store, "--json"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
 document = json.loads(answer.stdout)
