@@ -30,6 +30,7 @@ from regraft.train.fit import fit
 from regraft.train.history import History, Observer
 from regraft.trunk.network import Network
 from regraft.tune import document, evidence, keeping, record, teacher
+from regraft.tune.doubts import doubts
 from regraft.tune.generation import Generation
 from regraft.tune.job import Job
 from regraft.tune.profile import Profiled, told
@@ -160,7 +161,7 @@ class Execution:
             "metrics": {split: m.document["metrics"] for split, m in measured.items()},
             "edits": [*self.job.edits, *history.edits],
             "drift": history.drift,
-            "warnings": [*self.plan.warnings, *history.events],
+            "warnings": [*self.plan.warnings, *history.events, *doubts((m.document for m in measured.values()), self.plan)],
             "cost": {
                 "time_s": seconds,
                 "train_s": history.train_s,
