@@ -83,8 +83,9 @@ def timed(store: Path, *words: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--generations", type=int, default=20)
+    parser.add_argument("--only", default="", help="of the deep updates, those with this in their title")
     args = parser.parse_args()
-    for title, blocks in DEEP.items():
+    for title, blocks in [(t, b) for t, b in DEEP.items() if args.only in t]:
         with tempfile.TemporaryDirectory() as folder:
             where = Path(folder) / "store"
             store = lineage.Store(where)

@@ -25,6 +25,7 @@ from regraft.errors import DamagedError, LineageError, RequestError
 from regraft.lineage import query
 from regraft.lineage.files import UNPACKING, storing
 from regraft.lineage.record import Generation
+from regraft.lineage.rows import holders
 from regraft.lineage.verify import Verifier
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _paths(store: Store, generation: Generation) -> Iterator[str]:
     for one in [*bases, *lineage]:
         objects[one.manifest["tensors"]["object"]] = None
         objects.update(dict.fromkeys(row["object"] for row in one.manifest["assets"].values()))
-        objects.update(dict.fromkeys(row["holder"] for row in store.table(one).values()))
+        objects.update(dict.fromkeys(holder for row in store.table(one).values() for holder in holders(row)))
     yield from (f"objects/{name}" for name in objects)
     yield from (f"bases/{one.digest}.json" for one in bases)
     yield from (f"generations/{one.digest}.json" for one in reversed(lineage))

@@ -23,19 +23,18 @@ from typing import Any
 from regraft import digest as hashes
 from regraft.errors import DamagedError, LineageError
 from regraft.lineage import query, record, sweep
+from regraft.lineage import table as tables
 from regraft.lineage import tensors as tensor_files
 from regraft.lineage.files import Bytes, opened
 from regraft.lineage.journal import Entry, Journal
 from regraft.lineage.record import Generation
+from regraft.lineage.rows import Table
 from regraft.lineage.tensors import TensorData
-from regraft.lineage.verify import Verifier, damage, whole
+from regraft.lineage.verify import MEND, Verifier, damage, whole
 
 FOLDER = ".regraft"
 ENVIRONMENT = "REGRAFT_STORE"
-MEND = "restore the store from a backup, or tune again, which mends it"
 SUFFIX = re.compile(r"\.\w{1,16}", re.ASCII)
-Table = dict[str, dict[str, Any]]
-"""Tensor name -> {digest, dtype, shape, holder: the object that holds it, key: its name in there}."""
 
 
 class Store:
@@ -178,19 +177,18 @@ class Store:
         """The generation and its ancestors, nearest first; those of a merge along all of its parents."""
         return list(query.ancestry(self, self.get(reference)))
 
-    def tensor_files(self, generation: Generation, verify: bool = True) -> dict[str, tuple[Path, str]]:
-        """Tensor name -> (safetensors file, key in it). With ``verify`` every tensor is compared with its digest first: ``DamagedError``
-        names those that differ."""
-        table = self.table(generation)
-        if verify and (broken := Verifier(self).tensors(table)):
+    def tensor_files(self, generation: Generation, verify: bool = True) -> dict[str, tables.Place]:
+        """Tensor name -> (safetensors file, key in it); of a tensor that is stored as a difference, what unpacks it. With ``verify`` all stored bytes
+        are compared with their digests first: ``DamagedError`` names those that differ."""
+        rows = self.table(generation)
+        if verify and (broken := Verifier(self).tensors(rows)):
             raise damage(self.location, generation, [f"tensor {name}" for name in broken])
-        paths = {row["holder"]: self._local(row["holder"]) for row in table.values()}
-        return {name: (paths[row["holder"]], row["key"]) for name, row in table.items()}
+        return tables.places(self, rows)
 
     def asset_files(self, generation: Generation) -> dict[str, Path]:
         """Asset name -> file with its content, compared with its digest first."""
         self.assets(generation)
-        return {name: self._local(row["object"]) for name, row in generation.manifest["assets"].items()}
+        return {name: self.local(row["object"]) for name, row in generation.manifest["assets"].items()}
 
     def assets(self, generation: Generation) -> dict[str, bytes]:
         """Asset name -> content, compared with its digest."""
@@ -251,7 +249,7 @@ class Store:
         if self._is_sound(folder, name):
             self._renew(path)
             return self.read(folder, name).manifest
-        table, tensor_bytes = self._put_tensors(tensors, digests, self._held(document))
+        table, tensor_bytes = tables.put(self, tensors, digests, tables.Held.by(self, document))
         table_row, table_bytes = self._put_object(hashes.canonical_json(table), ".json")
         rows = {asset: self._put_object(data, PurePosixPath(asset).suffix) for asset, data in sorted(assets.items())}
         manifest = {
@@ -274,48 +272,17 @@ class Store:
             return False
         return True
 
-    def _held(self, document: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        """Tensor digest -> the row of a table that says where an ancestor or base holds it, undamaged."""
-        base = document["base"]
-        family = list(query.ancestry(self, *(self.get(parent) for parent in Generation(document).parents)))
-        bases = dict.fromkeys(b for b in (base, *(generation.base for generation in family)) if b and self.has_base(b))
-        sources: Sequence[Generation] = [*(self.read("bases", b) for b in bases), *family]
-        rows = [row for source in sources for row in self.table(source).values()]
-        broken = Verifier(self).broken(rows)
-        return {row["digest"]: row for row in reversed(rows) if (row["holder"], row["key"]) not in broken}
-
-    def _put_tensors(self, tensors: Mapping[str, TensorData], digests: Mapping[str, str], held: Mapping[str, Any]) -> tuple[Table, int]:
-        """Write those tensors that are held nowhere; equal ones once. Returns the table and the bytes written."""
-        keys: dict[str, str] = {}
-        for name, value in digests.items():
-            if value not in held:
-                keys.setdefault(value, name)
-        fresh = {key: tensors[key] for key in keys.values()}
-        holder, size = "", 0
-        if fresh:
-            expected = {key: digests[key] for key in fresh}
-            holder = f"{tensor_files.file_digest(expected)}.safetensors"
-            if not self._reuse(holder) or self._differs(holder, expected):
-                self.files.write(f"objects/{holder}", tensor_files.file_parts(fresh))
-                size = self.files.size(f"objects/{holder}")
-        table: Table = {}
-        for name, tensor in tensors.items():
-            at = held.get(digests[name]) or {"holder": holder, "key": keys[digests[name]]}
-            row = {"digest": digests[name], "dtype": tensor_files.dtype_code(tensor.dtype), "shape": list(tensor.shape)}
-            table[name] = {**row, "holder": at["holder"], "key": at["key"]}
-        return table, size
-
     def _put_object(self, data: Bytes, suffix: str) -> tuple[dict[str, Any], int]:
         """Returns what a manifest says of the object, and the bytes that it added."""
         value = hashes.of_bytes(data)
         name = value + (suffix if SUFFIX.fullmatch(suffix) else "")
         row = {"object": name, "digest": value, "bytes": len(data)}
-        if self._reuse(name) and hashes.of_bytes(self.files.read(f"objects/{name}")) == value:
+        if self.reuse(name) and hashes.of_bytes(self.files.read(f"objects/{name}")) == value:
             return row, 0
         self.files.write(f"objects/{name}", [data])
         return row, len(data)
 
-    def _reuse(self, name: str) -> bool:
+    def reuse(self, name: str) -> bool:
         """Is the object there? If so it counts as new again, so that no ``gc`` takes it before the manifest is written."""
         self._renew(f"objects/{name}")
         return self.files.exists(f"objects/{name}")
@@ -336,14 +303,12 @@ class Store:
             raise DamagedError(f"read {what} (objects/{name})", found, MEND)
         return data
 
-    def _differs(self, holder: str, expected: Mapping[str, str]) -> bool:
-        return bool(tensor_files.damaged(self.files.local(f"objects/{holder}"), expected))
-
-    def _local(self, holder: str) -> Path:
+    def local(self, name: str) -> Path:
+        """A file on this machine with the content of a file of ``objects/``."""
         try:
-            return self.files.local(f"objects/{holder}")
+            return self.files.local(f"objects/{name}")
         except FileNotFoundError as error:
-            raise DamagedError(f"read objects/{holder}", "it is missing", MEND) from error
+            raise DamagedError(f"read objects/{name}", "it is missing", MEND) from error
 
     def _entry_at(self, name: str, digest: str) -> Entry | None:
         return next((entry for entry in reversed(self._names.history(name)) if entry.generation == digest), None)

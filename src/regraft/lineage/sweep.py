@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from regraft.lineage import query
 from regraft.lineage.files import TEMPORARY, UNPACKING
+from regraft.lineage.rows import holders
 
 if TYPE_CHECKING:
     from regraft.lineage.store import Store
@@ -93,7 +94,7 @@ def _needs(store: Store, folder: str, digest: str) -> Iterator[str]:
     yield f"{folder}/{digest}.json"
     yield f"objects/{generation.manifest['tensors']['object']}"
     yield from (f"objects/{row['object']}" for row in generation.manifest["assets"].values())
-    yield from {f"objects/{row['holder']}" for row in store.table(generation).values()}
+    yield from {f"objects/{holder}" for row in store.table(generation).values() for holder in holders(row)}
 
 
 def _unpacked(store: Store) -> Iterator[str]:

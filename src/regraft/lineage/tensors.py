@@ -75,6 +75,14 @@ def damaged(path: Path, expected: Mapping[str, str]) -> list[str]:
         return sorted(expected)
 
 
+def read(path: Path, key: str) -> TensorData:
+    """One tensor of the file at ``path``. Raises ``OSError``, ``ValueError``, ``KeyError`` where it is not there."""
+    with _mapped(path) as (header, view):
+        start, end = header[key]["data_offsets"]
+        with view[start:end] as part:
+            return TensorData(header[key]["dtype"], tuple(header[key]["shape"]), bytes(part))
+
+
 def total_bytes(tensors: Iterable[TensorData]) -> int:
     return sum(memoryview(tensor.data).nbytes for tensor in tensors)
 

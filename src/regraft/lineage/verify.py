@@ -9,11 +9,13 @@ from regraft.errors import DamagedError
 from regraft.lineage import query, record
 from regraft.lineage import tensors as tensor_files
 from regraft.lineage.record import Generation
+from regraft.lineage.rows import Row, Table, holders, parts
 
 if TYPE_CHECKING:
     from regraft.lineage.store import Store
 
 SHOWN = 5
+MEND = "restore the store from a backup, or tune again, which mends it"
 
 
 class Verifier:
@@ -23,19 +25,21 @@ class Verifier:
         self._store = store
         self._sound: dict[tuple[str, str, str], bool] = {}
 
-    def broken(self, rows: Iterable[Mapping[str, Any]]) -> set[tuple[str, str]]:
-        """(holder, key) of every tensor, told by its row of a table, whose bytes are missing or not those of its digest."""
+    def broken(self, rows: Iterable[Row]) -> set[tuple[str, str]]:
+        """(holder, key) of every tensor, told by its row of a table, whose bytes, or those it is a difference to, are missing or not those of
+        their digests. What differences unpack to is compared where they are unpacked."""
         rows = list(rows)
         unknown: dict[str, dict[str, str]] = {}
-        for row in rows:
-            if (row["holder"], row["key"], row["digest"]) not in self._sound:
-                unknown.setdefault(row["holder"], {})[row["key"]] = row["digest"]
+        for part in (part for row in rows for part in parts(row)):
+            if part not in self._sound:
+                holder, key, value = part
+                unknown.setdefault(holder, {})[key] = value
         for holder, expected in unknown.items():
             bad = set(self._damaged(holder, expected))
             self._sound.update({(holder, key, value): key not in bad for key, value in expected.items()})
-        return {(row["holder"], row["key"]) for row in rows if not self._sound[row["holder"], row["key"], row["digest"]]}
+        return {(row["holder"], row["key"]) for row in rows if not all(self._sound[part] for part in parts(row))}
 
-    def tensors(self, table: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    def tensors(self, table: Table) -> list[str]:
         """Names of the damaged tensors of a table."""
         broken = self.broken(table.values())
         return [name for name, row in table.items() if (row["holder"], row["key"]) in broken]
@@ -81,8 +85,11 @@ def whole(store: Store, reference: str) -> dict[str, int]:
         verifier.generation(one)
         table = store.table(one)
         tensors |= {(row["holder"], row["key"]) for row in table.values()}
+        for place in store.tensor_files(one, verify=False).values():
+            if callable(place):
+                place()
         files = [one.manifest["tensors"]["object"], *(row["object"] for row in one.manifest["assets"].values())]
-        for file in {*files, *(row["holder"] for row in table.values())}:
+        for file in {*files, *(holder for row in table.values() for holder in holders(row))}:
             stored[file] = store.files.size(f"objects/{file}")
     assets = sum(len(one.manifest["assets"]) for one in [*bases, *generations])
     return {
@@ -99,5 +106,5 @@ def damage(location: str, generation: Generation, broken: list[str]) -> DamagedE
     return DamagedError(
         f"generation {generation} of {location}",
         f"damaged: {shown}",
-        "restore the store from a backup, or tune again, which mends it",
+        MEND,
     )

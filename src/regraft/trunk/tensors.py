@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,10 @@ DTYPES = {
     torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
 }  # fmt: skip
 """torch's dtypes -> their names in safetensors files."""
+
+
+Place = tuple[Path, str] | Callable[[], tuple[str, tuple[int, ...], bytes | bytearray | memoryview]]
+"""Where a tensor is read: a safetensors file and the key there, or what gives its dtype, shape and bytes, as in ``Bits``."""
 
 
 class Bits(NamedTuple):
@@ -57,37 +61,46 @@ def stage_digest(network: Network, index: int) -> str:
     return digest.of_json({name: tensor_digest(tensor) for name, tensor in rows})
 
 
-def load_state(module: nn.Module, files: Mapping[str, tuple[Path, str]]) -> None:
-    """Fill ``module`` from safetensors files: ``files`` says for each name of its state dict the file and the key there.
+def load_state(module: nn.Module, files: Mapping[str, Place]) -> None:
+    """Fill ``module`` from safetensors files: ``files`` says for each name of its state dict where it is read.
 
     Every name must be told and every told name must exist; dtypes and shapes must be the module's own.
     """
     places = module.state_dict()
     _check_names(places, files)
     with torch.no_grad():
-        for path, name, value in _values(files):
+        for where, name, value in _values(files):
             place = places[name]
             if (value.dtype, value.shape) != (place.dtype, place.shape):
-                raise DamagedError(f"load {name!r} from {path.name}", f"it is {value.dtype} {tuple(value.shape)}, the model "
+                raise DamagedError(f"load {name!r} from {where}", f"it is {value.dtype} {tuple(value.shape)}, the model "
                                    f"has {place.dtype} {tuple(place.shape)}", "load the model that these weights belong to")  # fmt: skip
             place.copy_(value)
 
 
-def read_state(files: Mapping[str, tuple[Path, str]]) -> dict[str, Tensor]:
+def read_state(files: Mapping[str, Place]) -> dict[str, Tensor]:
     """The tensors of safetensors files by name; ``files`` as for ``load_state``."""
     return {name: value for _, name, value in _values(files)}
 
 
-def _values(files: Mapping[str, tuple[Path, str]]) -> Iterator[tuple[Path, str, Tensor]]:
+def _values(files: Mapping[str, Place]) -> Iterator[tuple[str, str, Tensor]]:
+    """(where it was read, name, tensor)."""
     by_file: dict[Path, list[tuple[str, str]]] = {}
-    for name, (path, key) in files.items():
-        by_file.setdefault(path, []).append((name, key))
+    for name, place in files.items():
+        if callable(place):
+            yield "the store", name, _tensor(*place())
+        else:
+            by_file.setdefault(place[0], []).append((name, place[1]))
     for path, rows in by_file.items():
         for name, value in _read(path, rows).items():
-            yield path, name, value
+            yield path.name, name, value
 
 
-def _check_names(places: Mapping[str, Tensor], files: Mapping[str, tuple[Path, str]]) -> None:
+def _tensor(dtype: str, shape: tuple[int, ...], data: bytes | bytearray | memoryview) -> Tensor:
+    kind = next(kind for kind, name in DTYPES.items() if name == dtype)
+    return torch.frombuffer(bytearray(data), dtype=kind).reshape(shape)
+
+
+def _check_names(places: Mapping[str, Tensor], files: Mapping[str, Place]) -> None:
     missing, unknown = sorted(set(places) - set(files)), sorted(set(files) - set(places))
     if missing or unknown:
         told = [f"{len(names)} {what}: {', '.join(names[:4])}" for what, names in (("missing", missing), ("unknown", unknown)) if names]

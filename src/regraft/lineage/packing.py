@@ -1,0 +1,141 @@
+"""A tensor in fewer bytes, exact to the bit: what is kept is how far each number lies from the one that an ancestor has in its place.
+
+key         the bit pattern of a float as a whole number that grows with the float; two neighbouring floats are one step apart
+steps       key of the child less key of the ancestor, folded so that small moves of either sign are small numbers
+groups      numbers whose ancestor has the same exponent are as far apart as their neighbours, and move by about as many steps
+split       of each group so many low bits, which are noise and are kept as they are; what is above them is small, and is deflated (Rice 1979)
+
+    packed = number of groups (2 bytes), low bits of each group (1 byte each), then for each byte of the upper parts its length (8 bytes) and the
+             deflated bytes, then the low bits, group after group: whole bytes first, then planes of single bits
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regraft.lineage.files import Bytes
+from regraft.lineage.tensors import TensorData, dtype_code
+
+FLOATS = {"F32": ("<u4", 23), "F16": ("<u2", 10), "BF16": ("<u2", 7)}
+"""Dtype -> its bit patterns, and how many of their bits are the mantissa."""
+SMALLEST = 4096
+"""Fewer numbers than this are kept as they are."""
+SAVES = 0.2
+"""What packing must save at least, to be worth the time of reading."""
+SMALL = 6
+"""The upper part of a typical number is left so many bits."""
+LEVEL = 6
+Whole = NDArray[np.unsignedinteger]
+
+
+def pack(tensor: TensorData, ancestor: Bytes) -> bytes | None:
+    """``tensor`` as its difference to ``ancestor``, the bytes of a tensor of its dtype and shape; ``None`` where that saves too little."""
+    code = dtype_code(tensor.dtype)
+    size = memoryview(tensor.data).nbytes
+    if code not in FLOATS or size != memoryview(ancestor).nbytes or size // np.dtype(FLOATS[code][0]).itemsize < SMALLEST:
+        return None
+    bits, old = (np.frombuffer(data, FLOATS[code][0]) for data in (tensor.data, ancestor))
+    order, ends = _groups(old, FLOATS[code][1])
+    moved = _folded(_key(bits) - _key(old))[order]
+    low = [_low_bits(group) for group in np.split(moved, ends[:-1])]
+    shift = np.repeat(np.array(low, moved.dtype), np.diff(ends, prepend=0))
+    upper = [zlib.compress(plane.tobytes(), LEVEL) for plane in _bytes_of(moved >> shift)]
+    parts = [len(low).to_bytes(2, "little"), bytes(low), *(part for plane in upper for part in (len(plane).to_bytes(8, "little"), plane))]
+    parts += [part for group, count in zip(np.split(moved, ends[:-1]), low, strict=True) for part in _lower(group, count)]
+    packed = b"".join(parts)
+    return packed if len(packed) <= (1 - SAVES) * size else None
+
+
+def unpack(packed: Bytes, ancestor: Bytes, dtype: str) -> bytes:
+    """The bytes of the tensor. Raises ``ValueError`` where ``packed`` is not what ``pack`` made with this ``ancestor``."""
+    if dtype not in FLOATS:
+        raise ValueError(f"no {dtype} is packed")
+    view, old = memoryview(packed), np.frombuffer(ancestor, FLOATS[dtype][0])
+    order, ends = _groups(old, FLOATS[dtype][1])
+    count = int.from_bytes(view[:2], "little")
+    low, place = list(view[2 : 2 + count]), 2 + count
+    if count != len(ends):
+        raise ValueError(f"{count} groups, where the ancestor has {len(ends)}")
+    planes = []
+    for _ in range(old.dtype.itemsize):
+        length = int.from_bytes(view[place : place + 8], "little")
+        planes.append(_inflated(view[place + 8 : place + 8 + length]))
+        place += 8 + length
+    moved = np.ascontiguousarray(np.stack([np.frombuffer(plane, np.uint8) for plane in planes], axis=1)).view(old.dtype).ravel()
+    for group, bits in zip(np.split(moved, ends[:-1]), low, strict=True):
+        place = _filled(group, bits, view, place)
+    steps = np.empty_like(moved)
+    steps[order] = moved
+    return _bits(_key(old) + _unfolded(steps)).tobytes()
+
+
+def _groups(old: Whole, mantissa: int) -> tuple[NDArray[np.intp], list[int]]:
+    """The order in which numbers of one exponent stand together, and where each group ends."""
+    exponents = ((old >> old.dtype.type(mantissa)) & old.dtype.type(0xFF)).astype(np.uint8)
+    counts = np.bincount(exponents, minlength=256)
+    return np.argsort(exponents, kind="stable"), [int(end) for end in np.cumsum(counts[counts > 0])]
+
+
+def _key(bits: Whole) -> Whole:
+    top = bits.dtype.type(1 << (8 * bits.itemsize - 1))
+    return np.where(bits & top, ~bits, bits | top)
+
+
+def _bits(key: Whole) -> Whole:
+    top = key.dtype.type(1 << (8 * key.itemsize - 1))
+    return np.where(key & top, key & ~top, ~key)
+
+
+def _folded(steps: Whole) -> Whole:
+    """0, -1, 1, -2, 2, ... -> 0, 1, 2, 3, 4, ..."""
+    signed = steps.view(f"<i{steps.itemsize}")
+    return ((signed << 1) ^ (signed >> (8 * steps.itemsize - 1))).view(steps.dtype)
+
+
+def _unfolded(folded: Whole) -> Whole:
+    one = folded.dtype.type(1)
+    return (folded >> one) ^ (~(folded & one) + one)
+
+
+def _low_bits(group: Whole) -> int:
+    return max(0, int(group.mean()).bit_length() - SMALL)
+
+
+def _bytes_of(numbers: Whole) -> Iterator[NDArray[np.uint8]]:
+    """The lowest bytes of all numbers, then the next ones, and so on."""
+    rows = np.ascontiguousarray(numbers).view(np.uint8).reshape(-1, numbers.itemsize)
+    return (np.ascontiguousarray(rows[:, place]) for place in range(numbers.itemsize))
+
+
+def _lower(group: Whole, count: int) -> Iterator[bytes]:
+    """The lowest ``count`` bits of each number."""
+    rows = np.ascontiguousarray(group).view(np.uint8).reshape(-1, group.itemsize)
+    for place in range(count // 8):
+        yield rows[:, place].tobytes()
+    for bit in range(count % 8):
+        yield np.packbits((rows[:, count // 8] >> bit) & 1).tobytes()
+
+
+def _filled(group: Whole, count: int, view: memoryview, place: int) -> int:
+    """``group``, the upper parts, becomes the numbers; returns where in ``view`` the next group begins."""
+    group <<= group.dtype.type(count)
+    rows = group.view(np.uint8).reshape(-1, group.itemsize)
+    for byte in range(count // 8):
+        rows[:, byte] = np.frombuffer(view[place : place + len(group)], np.uint8)
+        place += len(group)
+    for bit in range(count % 8):
+        end = place + (len(group) + 7) // 8
+        rows[:, count // 8] |= np.unpackbits(np.frombuffer(view[place:end], np.uint8), count=len(group)) << bit
+        place = end
+    return place
+
+
+def _inflated(part: memoryview) -> bytes:
+    try:
+        return zlib.decompress(part)
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
