@@ -8,7 +8,7 @@ from typing import Any, Literal
 InputKind = Literal["text", "image", "audio", "tensor"]
 Pooling = Literal["none", "mean", "first", "last"]
 Parts = Literal["one", "pair", "words"]
-Target = Literal["class", "level", "number", "set", "tags", "mask"]
+Target = Literal["class", "level", "number", "set", "tags", "mask", "transcript"]
 
 PART = "\x1f"
 """Stands between the parts of an input that has several (two texts, the words of a sentence): ASCII's own unit separator."""
@@ -27,7 +27,7 @@ class Form:
     """What the examples of a task look like, which is all that reading and encoding them needs to know of it.
 
     ``parts`` of an input: one text, image or sound, a pair of texts, or the words of a sentence. ``target``: one of several classes, a level of a
-    scale, a number, a set of labels, a tag for each word, a class for each pixel.
+    scale, a number, a set of labels, a tag for each word, a class for each pixel, what is said.
     """
 
     kind: InputKind
@@ -49,6 +49,7 @@ FORMS: dict[str, Form] = {
     "image-multilabel": Form("image", target="set"),
     "token-classification": Form("text", "words", "tags"),
     "semantic-segmentation": Form("image", target="mask"),
+    "speech-recognition": Form("audio", target="transcript"),
 }
 """The form of each task that comes with the package; ``regraft.tasks`` holds what else there is to say about them."""
 

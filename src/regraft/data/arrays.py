@@ -6,6 +6,7 @@
 | number | float64 | (n,) float32 |
 | set | fixed-size list of k float32 | (n, k) float32, 1 where the label applies |
 | tags | list of int64 | (n,) object: an int64 array for each sentence |
+| transcript | list of int64 | (n,) object: an int64 array of characters for each (:mod:`regraft.data.spelling`) |
 | mask | string | (n,) object: path and digest of each mask (:mod:`regraft.data.masks`) |
 """
 
@@ -17,6 +18,7 @@ import pyarrow as pa
 from regraft.spec import PART, Form
 
 CLASS, NUMBER, TAGS, MASK = pa.int64(), pa.float64(), pa.list_(pa.int64()), pa.string()
+TRANSCRIPT = TAGS
 
 
 def set_of(num_labels: int) -> pa.DataType:
@@ -40,6 +42,8 @@ def blank(form: Form, inputs: list[str], num_classes: int) -> pa.Array:
     """Targets of this form that say nothing, for inputs whose answer is to be predicted: class 0, the number 0, no label, no mask, tag 0 for every word."""
     if form.target == "tags":
         return pa.array([[0] * (text.count(PART) + 1) for text in inputs], TAGS)
+    if form.target == "transcript":
+        return pa.array([[] for _ in inputs], TRANSCRIPT)
     if form.target == "mask":
         return pa.array([""] * len(inputs), MASK)
     if form.target == "set":
@@ -90,6 +94,7 @@ def counts(targets: np.ndarray, num_classes: int) -> np.ndarray | None:
         if not len(targets) or isinstance(targets[0], str):
             return None
         targets = np.concatenate(list(targets))
+        targets = targets[targets >= 0]
     if targets.ndim == 2:
         return targets.sum(axis=0).astype(np.int64)
     return np.bincount(targets, minlength=num_classes) if np.issubdtype(targets.dtype, np.integer) else None

@@ -139,6 +139,9 @@ def _placed(
     masked = _masks(free, given, target, where, wanted=wanted) if form is None or form.target == "mask" else None
     if masked:
         return masked, Form("image", target="mask"), f"Images are in column {masked[0]!r}, the paths of their masks in {masked[1]!r}."
+    spoken = _spoken(free, given, target, where, wanted=wanted) if form is None or form.target == "transcript" else None
+    if spoken:
+        return spoken, Form("audio", target="transcript"), f"Sounds are in column {spoken[0]!r}, what is said in them in {spoken[1]!r}."
     may_be_words = form.parts == "words" if form else not given and target is None
     words = _words(rows, given, target, where, wanted=wanted) if may_be_words else None
     if words:
@@ -193,6 +196,22 @@ def _masks(facts: list[Facts], given: tuple[str, ...], target: str | None, where
         names = ", ".join(column.name for column in facts)
         raise DataError(f"find images and masks in {where}", f"no two columns of image paths, one of them named as masks are; the columns are {names}",
                         "name them: --input image --target mask")  # fmt: skip
+    return None
+
+
+def _spoken(facts: list[Facts], given: tuple[str, ...], target: str | None, where: str, *, wanted: bool) -> tuple[str, str] | None:
+    """Columns of sounds and of transcripts: as named, else the one whose name says so, where no other is named as classes are."""
+    sounds = [column for column in facts if column.kind == "audio" and (not given or column.name == given[0])]
+    others = [column for column in facts if not column.is_path]
+    texts = _by_name(others, forms.TRANSCRIPTS) if target is None else next((column for column in others if column.name == target), None)
+    is_plain = texts is not None and _rank(texts.name, forms.TRANSCRIPTS) is not None and (target or _by_name(others, TARGET_NAMES) is None)
+    sound = _by_name(sounds, PATH_NAMES) or (sounds[0] if len(sounds) == 1 else None)
+    if sound and texts and (wanted or is_plain):
+        return sound.name, texts.name
+    if wanted:
+        names = ", ".join(column.name for column in facts)
+        raise DataError(f"find sounds and transcripts in {where}", f"no column of paths of sounds and one that is named as transcripts are; the columns are {names}",
+                        "name them: --input path --target transcript")  # fmt: skip
     return None
 
 

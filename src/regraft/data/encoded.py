@@ -53,8 +53,8 @@ class Encoded(ABC):
         if that is more; image: ``image`` (B, 3, H, W) uint8; audio: ``input_values`` (B, T) float32 in -1..1, ``attention_mask`` (B, T)."""
 
     def target_batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> Tensor:
-        """The targets of ``rows`` as a loss takes them: (B,) classes or numbers, (B, k) sets, or a class for each place of the input, aligned with
-        ``batch`` of the same arguments, ``IGNORE`` where there is none."""
+        """The targets of ``rows`` as a loss takes them: (B,) classes or numbers, (B, k) sets, a class for each place of the input, aligned with
+        ``batch`` of the same arguments, or the characters (B, S) of transcripts; ``IGNORE`` where there is none."""
         import torch
 
         return torch.from_numpy(self.targets[np.asarray(rows, dtype=np.int64)])
@@ -129,7 +129,7 @@ class Joined(Encoded):
 
         pieces, order = self._pieces(rows, width)
         targets = [part.target_batch(own, width=shared) for part, own, shared in pieces]
-        return targets[0] if order is None else torch.cat(targets)[order]
+        return targets[0] if order is None else torch.cat(_as_wide(targets))[order]
 
     def _pieces(self, rows: Sequence[int] | np.ndarray, width: int) -> tuple[list[tuple[Encoded, np.ndarray, int]], Tensor | None]:
         """(side, its own rows, width) for each side that ``rows`` fall on, and how to put both back in order."""
@@ -150,6 +150,15 @@ class Joined(Encoded):
     def wait(self) -> None:
         for part in self._parts:
             part.wait()
+
+
+def _as_wide(targets: list[Tensor]) -> list[Tensor]:
+    """Transcripts (B, S) filled up to the longest of them; all else as it is."""
+    import torch
+
+    widest = max(each.shape[-1] for each in targets)
+    short = targets[0].ndim == 2 and any(each.shape[-1] < widest for each in targets)
+    return [torch.nn.functional.pad(each, (0, widest - each.shape[-1]), value=IGNORE) for each in targets] if short else targets
 
 
 def _joined(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:

@@ -15,6 +15,7 @@ PAIRS = (
 )  # fmt: skip
 WORDS = ("tokens", "words")
 MASKS = ("mask", "mask_path", "masks", "segmentation", "annotation", "label", "label_path", "target", "gt", "ground_truth", "掩码")
+TRANSCRIPTS = ("transcript", "transcription", "transcripts", "text", "sentence", "normalized_text", "utterance", "转写", "文本")
 TAGS = ("tags", "ner_tags", "labels", "pos_tags", "ner", "label")
 FEW_VALUES = 10
 """Numbers with decimals that take fewer values than this may be classes; --task regression tells."""

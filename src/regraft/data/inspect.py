@@ -13,13 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from regraft.data import duplicates, encoding, inspect_sounds
+from regraft.data import duplicates, encoding, inspect_sounds, spelling
 from regraft.data.dataset import Dataset, Progress, Rejected
 from regraft.data.load import NEAR_IMAGES, NEAR_TEXTS
 from regraft.data.look import THUMB, Look, every_file, examine, study
 from regraft.data.mask_faults import fault, remarks
 from regraft.data.names import folded
 from regraft.data.overlap import Overlap
+from regraft.data.targets.transcripts import EMPTY
 from regraft.data.unknown import NOT_IN_TRAIN
 
 SHOWN = 3
@@ -94,6 +95,8 @@ def _classes(dataset: Dataset) -> list[Problem]:
         return [*found, problem("no_train", "error", "train", 0, "give examples to train on")]
     if not dataset.counts("train"):  # targets without classes
         return found
+    if dataset.form.target == "transcript":  # characters: nobody gathers them evenly
+        return [*found, *_tiny(dataset), *_unspelled(dataset)]
     found += [*_imbalance(dataset), *_tiny(dataset), *_absent(dataset)]
     if empty := dataset.empty_folders:
         found.append(problem("empty_class_folder", "warning", _some(empty), len(empty), "fill these folders or remove them"))
@@ -131,10 +134,22 @@ def _absent(dataset: Dataset) -> list[Problem]:
     return found
 
 
+def _unspelled(dataset: Dataset) -> list[Problem]:
+    """Characters of valid and test that no training transcript has."""
+    found = []
+    for name, split in dataset.splits.items():
+        absent = [spelling.unknown(target) for target in split.targets]
+        rows, letters = [row for row, some in enumerate(absent) if some], Counter(letter for some in absent for letter in some)
+        if rows:
+            advice = f"{_some(map(repr, letters))}: each counts as an error; give training transcripts that have them, or write them otherwise"
+            found.append(problem("characters_not_in_train", "warning", _places(dataset, name, np.array(rows)), letters.total(), advice))
+    return found
+
+
 def _label_sets(dataset: Dataset) -> list[Problem]:
     """Labels that a person would take for the same, and labels that train does not have (their rows are among the rejected)."""
     alike: dict[str, list[str]] = {}
-    for name in dataset.classes:
+    for name in dataset.classes if dataset.form.target != "transcript" else ():
         alike.setdefault(folded(name), []).append(name)
     twins = [" / ".join(map(repr, names)) for names in alike.values() if len(names) > 1]
     found = []
@@ -159,7 +174,7 @@ def _unknown(unknown: list[Rejected], alike: dict[str, list[str]]) -> str:
 
 
 def _rejected(dataset: Dataset) -> list[Problem]:
-    kinds = {"empty text": "empty_text", "no label": "missing_label", "not UTF-8": "wrong_encoding"}
+    kinds = {"empty text": "empty_text", "no label": "missing_label", EMPTY: "empty_transcript", "not UTF-8": "wrong_encoding"}
     by_kind: dict[str, list[str]] = {}
     masked: dict[tuple[str, str], list[str]] = {}
     for item in dataset.rejected:

@@ -17,7 +17,7 @@ import numpy as np
 
 from regraft import digest
 from regraft.data.dataset import Split
-from regraft.data.encoded import Encoded, Progress
+from regraft.data.encoded import IGNORE, Encoded, Progress
 from regraft.data.image import MEMORY_BYTES, cores, roomy_array, workers
 from regraft.data.listen import library, reason_of
 from regraft.errors import DataError, RequestError
@@ -66,6 +66,18 @@ class SoundEncoded(Encoded):
             np.divide(self.samples[self.starts[row] : self.starts[row] + self.held[row]], FULL, out=values[place, : self.held[row]])
         mask = np.arange(width) < self.held[chosen, None]
         return {"input_values": torch.from_numpy(values), "attention_mask": torch.from_numpy(mask.astype(np.int64))}
+
+    def target_batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> Tensor:
+        import torch
+
+        chosen = [self.targets[row] for row in np.asarray(rows, dtype=np.int64)]
+        if self.targets.dtype != object:
+            return super().target_batch(rows)
+        known = [target[target >= 0] for target in chosen]  # a character that is no class cannot be taught
+        found = np.full((len(known), max([1, *map(len, known)])), IGNORE, dtype=np.int64)
+        for place, target in enumerate(known):
+            found[place, : len(target)] = target
+        return torch.from_numpy(found)
 
     def wait(self) -> None:
         for job in self._jobs:

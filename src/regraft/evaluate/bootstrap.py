@@ -53,7 +53,8 @@ def interval(value: float, draws: Array, num_examples: int, *, bounds: tuple[flo
     if bounds is None:
         return Metric(value, low, high, num_examples)
     if low == high and value in bounds:
-        width = (bounds[1] - bounds[0]) * (1 - tail ** (1 / num_examples))
+        span = bounds[1] - bounds[0] if np.isfinite(bounds[1]) else 1.0
+        width = span * (1 - tail ** (1 / num_examples))
         low, high = (value - width, value) if value == bounds[1] else (value, value + width)
     return Metric(value, max(low, bounds[0]), min(high, bounds[1]), num_examples)
 

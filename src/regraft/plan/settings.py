@@ -15,7 +15,7 @@ class Settings:
     ``wise_ft``: the last phase ends so far along the straight way from the weights that it began with to those that it trained (Wortsman et al. 2021,
     2109.01903); 1 is where training ended. ``refit``: train on train + valid; where valid has something to tell first (``tried_first``), once more and for as long.
     ``keep``: what the generation keeps of its data, for its children to be measured on and to learn again; ``replay``: training examples
-    of each class among it."""
+    of each class among it. ``beam``: how many texts are followed at once where sounds are written down; 1: the likeliest character of each frame."""
 
     epochs: float = 5.0
     lr: float = 1e-4
@@ -37,6 +37,7 @@ class Settings:
     augment: tuple[tuple[str, float | int | str | bool], ...] = ()
     input_size: int = 0
     max_length: int = 0
+    beam: int = 1
     seed: int = 0
     refit: bool = False
     keep: Literal["examples", "features", "nothing"] = "examples"
@@ -85,6 +86,7 @@ BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("wise_ft", 0.0, 1.0),
     ("patience", 0, 10_000),
     ("dropout", 0.0, 0.99),
+    ("beam", 1, 1_000),
     ("replay", 0, 1_000_000),
     ("valid_fraction", 0.0, 0.9),
     ("test_fraction", 0.0, 0.9),

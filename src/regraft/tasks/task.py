@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,10 @@ from regraft.evaluate import compare
 from regraft.evaluate.bootstrap import Statistic
 from regraft.evaluate.measure import values_of
 from regraft.spec import Form, InputKind
+
+if TYPE_CHECKING:
+    from regraft.data.encoded import Encoded
+    from regraft.trunk.trunk import Trunk
 
 Floats = NDArray[np.floating]
 Solved = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -37,6 +41,14 @@ class Mistake:
     label: str
     predicted: str
     probability: float | None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Unfit:
+    """Rows of a split whose target a model has no way to give, and why, as the end of a sentence that begins with the target."""
+
+    rows: NDArray[np.integer]
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +71,7 @@ class Task:
     ``pictures(answer, target, input) -> arrays (h, w, 3)``: the truth and the answer of one example, as a report shows them beside its image.
     ``augmentations``: names of those that leave the targets true; ``None``: all of the input's kind. ``mixable(targets, outputs) -> (B, k)``: the
     form in which the targets of two examples can be mixed.
+    ``unfit(trunk, encoded) -> Unfit``: examples that cannot be learned on this trunk. ``reads``: settings of the run that are facts of the task.
     ``bind(facts) -> Task``. ``settle(scores, targets) -> facts`` that are decided on valid once training is over (thresholds).
     """
 
@@ -82,6 +95,8 @@ class Task:
     mixable: Callable[[Tensor, int], Tensor] = lambda targets, outputs: targets
     bind: Callable[[Mapping[str, Any]], Task] | None = None
     settle: Callable[[NDArray[Any], NDArray[Any]], dict[str, Any]] | None = None
+    unfit: Callable[[Trunk, Encoded], Unfit] | None = None
+    reads: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -99,8 +114,11 @@ class Task:
     def watched(self, scores: NDArray[Any], targets: NDArray[Any]) -> dict[str, float]:
         """The headline and, where there is one, the log loss: values without intervals, quickly."""
         answers = self.answers(scores)
-        width = answers[0].shape[-1] if answers.dtype == object else answers.shape[-1]
-        found = self.statistics(answers, targets, self.facts.get("classes") or [str(index) for index in range(width)])
+        classes = self.facts.get("classes")
+        if not classes:
+            width = answers[0].shape[-1] if answers.dtype == object else answers.shape[-1]
+            classes = [str(index) for index in range(width)]
+        found = self.statistics(answers, targets, classes)
         return values_of(found, len(targets), dict.fromkeys((self.headline, "log_loss")))
 
     def compare(self, one: NDArray[Any], other: NDArray[Any], targets: NDArray[Any], classes: Sequence[str]) -> compare.Verdict:

@@ -22,6 +22,7 @@ from regraft.plan.settings import Settings
 from regraft.plan.strategy import parse
 from regraft.train.objective import check as declared
 from regraft.trunk.machine import Machine
+from regraft.tune import unfit
 from regraft.tune.job import Job, facts_of
 
 FIND = "find"
@@ -55,7 +56,7 @@ def decide(
         data=facts_of(job),
     )
     poor = (f"{read}: other vectors, or another model, may read more",) if read is not None and read.is_poor else ()
-    return forecast(replace(plan, warnings=(*check(plan, job.outline), *poor)), job, machine)
+    return forecast(replace(plan, warnings=(*check(plan, job.outline), *poor, *unfit.remarks(job))), job, machine)
 
 
 def read_of(job: Job) -> Coverage | None:

@@ -57,7 +57,9 @@ class Job:
     @property
     def task(self) -> Task:
         """The task as it is for this data set."""
-        return tasks.of(self.dataset.task).bound({**self.dataset.facts, **self.settled})
+        task = tasks.of(self.dataset.task)
+        asked = {name: value for name, value in self.request.settings.items() if name in task.reads}
+        return task.bound({**self.dataset.facts, **asked, **self.settled})
 
     def settle(self, scores: NDArray[Any], targets: NDArray[Any]) -> None:
         """Let the task decide what it decides on valid, from the scores (n, ...) of a trained network."""

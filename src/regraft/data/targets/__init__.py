@@ -5,7 +5,7 @@ labels as they are written --> learn (from train alone) --> classes and facts --
 
 from __future__ import annotations
 
-from regraft.data.targets import classes, levels, masks, numbers, sets, tags
+from regraft.data.targets import classes, levels, masks, numbers, sets, tags, transcripts
 from regraft.data.targets.reader import Learnt, Read, Reader
 from regraft.spec import Target
 
@@ -18,4 +18,5 @@ READERS: dict[Target, Reader] = {
     "set": sets.READER,
     "tags": tags.READER,
     "mask": masks.READER,
+    "transcript": transcripts.READER,
 }
