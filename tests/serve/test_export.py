@@ -62,7 +62,7 @@ def document_files(folder):
 
 def test_what_no_library_can_hold_is_refused_and_leaves_nothing(data, model, tmp_path):  # noqa: F811
     generation = made(data, model, tmp_path, strategy="full")
-    for to, found in (("peft", "in its trunk stands no LoRA"), ("timm", "is no model of timm"), ("onnx", "no such form")):
+    for to, found in (("peft", "in its trunk stands no LoRA"), ("timm", "is no model of timm"), ("coreml", "no such form")):
         with pytest.raises(RequestError, match=found):
             export(generation.store, "mine", to, tmp_path / "out")
     adapted = made(data, model, tmp_path, strategy="adapter(width=4)")

@@ -1,4 +1,4 @@
-"""``regraft export NAME``: a generation for elsewhere: a bundle for another store, or files for the library that the model comes from."""
+"""``regraft export NAME``: a generation for elsewhere: a bundle for another store, or files for another library."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def run(
     name: options.Name,
     path: Annotated[str | None, typer.Argument(help="where to write it [default: NAME.bundle.zip, NAME.hf, ...]")] = None,
     to: Annotated[
-        str, typer.Option("--to", help="bundle (with its ancestors, for regraft import), or the library: hf, peft, timm")
+        str, typer.Option("--to", help="bundle (with its ancestors, for regraft import), or another library: hf, peft, timm, onnx")
     ] = BUNDLE,
     head: options.Head = None,
     store: options.Store = None,

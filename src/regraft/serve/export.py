@@ -1,11 +1,12 @@
-"""``export --to hf|peft|timm``: a folder for the library that the model comes from, read back by that library alone and compared before it is called done.
+"""``export --to hf|peft|timm|onnx``: a folder for another library, read back by that library alone and compared before it is called done.
 
     hf     transformers: a classifier of its own class where it has one that computes the same (pictures, tokens); texts as sentence-transformers modules,
            whose embedding are the logits, on an encoder that AutoModel reads
     peft   the LoRA edits as a peft adapter for the pretrained model, and the head beside it
     timm   a folder for ``timm.create_model("local-dir:FOLDER")``
+    onnx   the network, head included, as one graph, and what its inputs go through
 
-LoRA and its relatives are folded into the weights for hf and timm.
+LoRA and its relatives are folded into the weights for all but peft.
 """
 
 from __future__ import annotations
@@ -15,19 +16,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from regraft import digest
-from regraft.data.dataset import unlabelled
-from regraft.data.decode import Framing
-from regraft.data.encode import encode, prepare
 from regraft.errors import RequestError, suggest
 from regraft.lineage.files import storing
 from regraft.lineage.record import Generation
 from regraft.lineage.store import Store
-from regraft.serve import rebuild, to_peft, to_timm, to_transformers
+from regraft.serve import probe, rebuild, to_onnx, to_peft, to_timm, to_transformers
 from regraft.serve.rebuild import Rebuilt
 from regraft.surgery import edits
 from regraft.surgery.edits import EditRecord
@@ -36,8 +33,6 @@ from regraft.trunk.trunk import Inputs
 
 ATOL = 1e-4
 PART = ".part"
-TEXTS = ("where is my card", "the quick brown fox jumps over the lazy dog, twice", "no")
-NUM_IMAGES = 3
 
 
 Answer = Callable[[Inputs], Tensor]
@@ -46,6 +41,7 @@ WRITERS: dict[str, Callable[[Store, Generation, Rebuilt, Path], tuple[Answer, st
     "hf": to_transformers.write,
     "peft": to_peft.write,
     "timm": to_timm.write,
+    "onnx": to_onnx.write,
 }
 """Each fills a folder, and returns how to ask what lies there, and the code by which a person reads it."""
 
@@ -65,11 +61,11 @@ def export(store: Store, reference: str, to: str, path: Path) -> dict[str, Any]:
     with storing(f"write {path}", str(path.parent)):
         part.mkdir(parents=True)
         try:
-            inputs = _probe(rebuilt)
+            inputs = probe.inputs(rebuilt)
             with torch.inference_mode():
                 expected = rebuilt.network(inputs)
             if to != "peft":
-                _fold(rebuilt, asked)
+                _fold(rebuilt, asked, all_of_them=to != "onnx")
             answer, load = WRITERS[to](store, generation, rebuilt, part)
             verified = _compared(asked, answer, inputs, expected)
             if path.is_dir():
@@ -84,23 +80,12 @@ def export(store: Store, reference: str, to: str, path: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _probe(rebuilt: Rebuilt) -> Inputs:
-    """A few inputs as the model takes them: texts of different lengths, or noise."""
-    if rebuilt.spec.kind == "image":
-        rng = np.random.default_rng(0)
-        pixels = rng.integers(0, 256, (NUM_IMAGES, 3, *Framing.of(rebuilt.spec).size)).astype(np.uint8)
-        return prepare({"image": torch.from_numpy(pixels)}, rebuilt.spec)
-    split = unlabelled(list(TEXTS), rebuilt.task.form, len(rebuilt.classes))
-    encoded = encode(split, rebuilt.spec, rebuilt.tokenizer, max_length=rebuilt.max_length)
-    return prepare(encoded.batch(np.arange(len(TEXTS))), rebuilt.spec)
-
-
-def _fold(rebuilt: Rebuilt, asked: str) -> None:
-    """Fold what can be folded. Raises ``RequestError`` for what no class of another library has room for."""
+def _fold(rebuilt: Rebuilt, asked: str, *, all_of_them: bool) -> None:
+    """Fold what can be folded. Raises ``RequestError`` for what no class of another library has room for, where that is asked of ``all_of_them``."""
     for record in (EditRecord.from_json(row) for row in rebuilt.manifest["edits"]):
         if record.edit.is_linear:
             edits.merge(rebuilt.network, record)
-        elif record.stage != HEAD:
+        elif record.stage != HEAD and all_of_them:
             raise RequestError(
                 asked, f"{record.edit.label} in {record.stage} is no part of that library's model", "--to bundle, which holds everything"
             )

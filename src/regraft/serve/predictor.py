@@ -53,7 +53,15 @@ class Predictor:
     def predict(self, inputs: Sequence[Input]) -> list[dict[str, Any]]:
         """One object for each of ``inputs``, in their order: ``{input, label, probability, top}``, or what else the task gives. An input is a text, a
         path of an image, a pair of texts, or the words of a sentence."""
+        if self.task.respond is not None:
+            return self.respond(given(inputs, self.task.form))
         return self.task.predictions(self.answers(inputs), self.classes, inputs) if len(inputs) else []
+
+    def respond(self, inputs: Sequence[str]) -> list[dict[str, Any]]:
+        """What the model itself says to ``inputs``, as a split holds them."""
+        rebuilt = self.rebuilt
+        assert self.task.respond is not None
+        return self.task.respond(self.network, rebuilt.tokenizer, inputs, rebuilt.max_length or rebuilt.spec.max_length) if len(inputs) else []
 
     def answers(self, inputs: Sequence[Input] | Encoded) -> NDArray[Any]:
         """(n, ...) as the task answers: probabilities (n, k) float32, numbers (n,), ...; of inputs, or of a split that is encoded for this model."""
@@ -63,7 +71,7 @@ class Predictor:
             logits: Tensor = self.network(prepare(encoded.batch(rows), self.rebuilt.spec, device=self.device))
             return self.task.kept(logits, encoded.target_batch(rows))
 
-        batches = evaluation_batches(len(encoded), BATCH_SIZE, lengths=encoded.lengths)
+        batches = evaluation_batches(len(encoded), BATCH_SIZE, lengths=encoded.lengths, token_budget=encoded.most_together)
         return self.task.answers(predict.logits(forward, ((rows, rows) for rows in batches)))
 
     def encode(self, inputs: Sequence[Input]) -> Encoded:

@@ -30,7 +30,10 @@ from regraft.tasks import Task
 from regraft.trunk import load
 from regraft.trunk.network import Network
 from regraft.trunk.tensors import load_state
+from regraft.trunk.trunk import Trunk
 
+OWN_HEAD = "head.linear."
+"""What the names of a language model's own output layer begin with."""
 NEEDED = ("source", "input", "pooling", "task", "classes", "edits", "plan")
 
 
@@ -76,6 +79,28 @@ def network(store: Store, name: str) -> Rebuilt:
     load_state(made, store.tensor_files(generation, verify=False))
     made.requires_grad_(False).eval()
     return Rebuilt(made, task, classes, spec, trunk.tokenizer, manifest)
+
+
+def start(store: Store, generation: Generation) -> Network:
+    """The network that the training of ``generation`` began from: its parent, else the pretrained one under a head of its own."""
+    if generation.parent is not None:
+        return network(store, generation.parent).network
+    manifest = generation.manifest
+    trunk = pretrained(store, generation)
+    made = Network(trunk, tasks.of(manifest["task"]).bound(manifest.get("facts", {})).head(trunk, len(manifest["classes"]), 0.0))
+    return made.requires_grad_(False).eval()
+
+
+def pretrained(store: Store, generation: Generation) -> Trunk:
+    """The trunk as it was before any training, from the store, its own head off."""
+    trunk = load.rebuild(generation.manifest["source"], store.assets(generation))
+    trunk.pooling, trunk.input = generation.manifest["pooling"], InputSpec.from_json(generation.manifest["input"])
+    strip(trunk)
+    files = store.tensor_files(store.read("bases", generation.base or ""))
+    load_state(trunk.host, {name.removeprefix("host."): place for name, place in files.items() if name.startswith("host.")})
+    if trunk.own_head is not None and not trunk.ties_head:
+        load_state(trunk.own_head, {name.removeprefix(OWN_HEAD): place for name, place in files.items() if name.startswith(OWN_HEAD)})
+    return trunk
 
 
 def _check(generation: Generation) -> None:

@@ -12,14 +12,13 @@ from torch import Tensor
 from regraft.errors import RequestError
 from regraft.lineage.record import Generation
 from regraft.lineage.store import Store
+from regraft.serve import rebuild
 from regraft.serve.rebuild import Rebuilt
 from regraft.surgery.edits import EditRecord
-from regraft.surgery.heads import strip
+from regraft.surgery.language_head import LanguageHead
 from regraft.surgery.lora import LEARNT, exactly
 from regraft.surgery.specs import Lora
-from regraft.trunk import load
 from regraft.trunk.network import Network
-from regraft.trunk.tensors import load_state
 from regraft.trunk.trunk import Inputs
 
 VARIANTS = {"plain": False, "rslora": True}
@@ -40,7 +39,7 @@ def write(store: Store, generation: Generation, rebuilt: Rebuilt, folder: Path) 
     config = LoraConfig(
         r=edit.rank, target_modules=exactly(paths), **patterns, use_rslora=VARIANTS[edit.variant],
         fan_in_fan_out=all(type(layer.base_layer).__name__ == "Conv1D" for layer in layers.values()), inference_mode=True,
-        base_model_name_or_path=_name(generation.manifest["model"]),
+        base_model_name_or_path=_name(generation.manifest["model"]), task_type="CAUSAL_LM" if isinstance(network.head, LanguageHead) else None,
     )  # fmt: skip
     config.save_pretrained(str(folder))
     factors = {
@@ -49,12 +48,14 @@ def write(store: Store, generation: Generation, rebuilt: Rebuilt, folder: Path) 
         for side in "AB"
     }
     save_file(factors, folder / "adapter_model.safetensors")
-    save_file({name: tensor.detach().contiguous() for name, tensor in network.head.state_dict().items()}, folder / "head.safetensors")
-    (folder / "labels.json").write_text(json.dumps(list(rebuilt.classes)), encoding="utf-8")
+    if not isinstance(network.head, LanguageHead):  # that is the pretrained model's own
+        save_file({name: tensor.detach().contiguous() for name, tensor in network.head.state_dict().items()}, folder / "head.safetensors")
+        (folder / "labels.json").write_text(json.dumps(list(rebuilt.classes)), encoding="utf-8")
     plain = _pretrained(store, generation, network)
     adapted: Any = PeftModel.from_pretrained(plain.host, str(folder)).eval()
     plain.trunk.host = adapted.base_model.model
-    return plain, 'peft.PeftModel.from_pretrained(base_model, "{path}")  # and head.safetensors on its pooled features'
+    beside = "" if isinstance(network.head, LanguageHead) else "  # and head.safetensors on its pooled features"
+    return plain, f'peft.PeftModel.from_pretrained(base_model, "{{path}}"){beside}'
 
 
 def _loras(store: Store, generation: Generation) -> dict[str, Lora]:
@@ -85,13 +86,7 @@ def _loras(store: Store, generation: Generation) -> dict[str, Lora]:
 
 def _pretrained(store: Store, generation: Generation, network: Network) -> Network:
     """The pretrained trunk as the store holds it, under the generation's head."""
-    trunk = load.rebuild(generation.manifest["source"], store.assets(generation))
-    base = store.read("bases", generation.base or "")
-    trunk.pooling, trunk.input = generation.manifest["pooling"], network.trunk.input
-    strip(trunk)
-    files = {name.removeprefix("host."): place for name, place in store.tensor_files(base).items()}
-    load_state(trunk.host, files)
-    return Network(trunk, network.head).eval()
+    return Network(rebuild.pretrained(store, generation), network.head).eval()
 
 
 def _name(reference: str) -> str:

@@ -15,6 +15,7 @@ from regraft.errors import RequestError
 from regraft.lineage.record import Generation
 from regraft.lineage.store import Store
 from regraft.serve.rebuild import Rebuilt
+from regraft.surgery.language_head import LanguageHead, speaking
 from regraft.surgery.statistics import StatisticsHead
 from regraft.trunk.trunk import Inputs
 
@@ -32,10 +33,22 @@ def write(store: Store, generation: Generation, rebuilt: Rebuilt, folder: Path) 
         )
     if rebuilt.tokenizer is not None:
         rebuilt.tokenizer.save_pretrained(folder)
+    if isinstance(rebuilt.network.head, LanguageHead):
+        return _speaker(rebuilt, rebuilt.network.head, folder), 'transformers.AutoModelForCausalLM.from_pretrained("{path}")'
     named = CLASSES.get(rebuilt.task.name) or CLASSES.get(rebuilt.spec.kind)
     if named:
         return _classifier(generation, rebuilt, folder, named), f'transformers.{named}.from_pretrained("{{path}}")'
     return _sentences(generation, rebuilt, folder), 'sentence_transformers.SentenceTransformer("{path}").encode(texts)  # the logits'
+
+
+def _speaker(rebuilt: Rebuilt, head: LanguageHead, folder: Path) -> Callable[[Inputs], Tensor]:
+    """The host with its own output layer back in its place, as its ``save_pretrained`` writes it."""
+    import transformers
+
+    with speaking(rebuilt.network.host, head) as host:
+        host.save_pretrained(folder)
+    again = transformers.AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=torch.float32).eval()
+    return lambda inputs: again(**inputs).logits
 
 
 def _classifier(generation: Generation, rebuilt: Rebuilt, folder: Path, named: str) -> Callable[[Inputs], Tensor]:

@@ -1,0 +1,25 @@
+"""A few inputs as a model takes them, on which two forms of it are compared: texts of different lengths, or noise."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from regraft.data.dataset import unlabelled
+from regraft.data.decode import Framing
+from regraft.data.encode import encode, prepare
+from regraft.serve.rebuild import Rebuilt
+from regraft.trunk.trunk import Inputs
+
+TEXTS = ("where is my card", "the quick brown fox jumps over the lazy dog, twice", "no")
+NUM_IMAGES = 3
+
+
+def inputs(rebuilt: Rebuilt) -> Inputs:
+    if rebuilt.spec.kind == "image":
+        rng = np.random.default_rng(0)
+        pixels = rng.integers(0, 256, (NUM_IMAGES, 3, *Framing.of(rebuilt.spec).size)).astype(np.uint8)
+        return prepare({"image": torch.from_numpy(pixels)}, rebuilt.spec)
+    split = unlabelled(list(TEXTS), rebuilt.task.form, len(rebuilt.classes))
+    encoded = encode(split, rebuilt.spec, rebuilt.tokenizer, max_length=rebuilt.max_length)
+    return prepare(encoded.batch(np.arange(len(TEXTS))), rebuilt.spec)
