@@ -24,6 +24,7 @@ from regraft.train.loop import Loop
 from regraft.train.run import Run
 from regraft.train.source import Source
 from regraft.train.terms import Terms
+from regraft.train.used_rows import used_rows
 from regraft.train.validation import is_better, validate
 from regraft.trunk.network import Network
 
@@ -55,8 +56,14 @@ def fit(
     run = Run.of(network, begun(plan, state) if state else plan, task, precision=state["precision"] if state else None)
     checkpoints.writes = run.ranks.is_first
     run.terms = Terms.begin(run, train, data.get("asked") or {})
+    run.rows = None if run.terms.reach_for_parameters else used_rows(run.network, run.plan, train)
     with listening() as stop, torch.random.fork_rng(devices=[run.device] if run.device.type == "cuda" else []):
-        return _Fitting(run, Source(run, train, valid, cache), checkpoints, observer=observer or Silent(), stop=stop).go(state)
+        fitting = _Fitting(run, Source(run, train, valid, cache), checkpoints, observer=observer or Silent(), stop=stop)
+        try:
+            return fitting.go(state)
+        finally:
+            if run.rows:
+                run.rows.remove()
 
 
 def begun(plan: Plan, state: Mapping[str, Any]) -> Plan:
@@ -136,7 +143,7 @@ class _Fitting:
             epochs=course.steps / course.steps_per_epoch,
             boundary=run.present.boundary,
             cached=is_cached,
-            trainable_parameters=sum(p.numel() for p in run.parameters),
+            trainable_parameters=sum(one.parameter.numel() for one in run.chosen),
         )
 
     def _keep_start(self) -> None:

@@ -22,12 +22,13 @@ from regraft.train.ranks import Ranks
 from regraft.train.schedules import factor
 from regraft.train.terms import Terms
 from regraft.train.transition import Standing
+from regraft.train.used_rows import UsedRows
 from regraft.trunk.network import Network
 
 
 @dataclass(eq=False, kw_only=True)
 class Run:
-    """``terms``: the plan's objectives at work. ``phase`` and ``step``: the place, counted in finished phases and finished optimiser steps of the present one.
+    """``terms``: the plan's objectives at work. ``rows``: what trains in the stead of a table of which the data name few rows. ``phase`` and ``step``: the place, counted in finished phases and finished optimiser steps of the present one.
 
     ``steps``: of the present phase. ``micro_batch``: examples that go through the network at once. ``lr_factor``: what recoveries
     have made of the rate. ``best`` and ``stale``: the best value on valid in this phase, and epochs since.
@@ -40,6 +41,7 @@ class Run:
     precision: Precision
     micro_batch: int
     terms: Terms = field(default_factory=Terms)
+    rows: UsedRows | None = None
     history: History = field(default_factory=History)
     standing: Standing = field(default_factory=Standing)
     phase: int = 0
@@ -97,10 +99,11 @@ class Run:
         """Begin the present phase; it has ``steps`` optimiser steps (0: it is solved in closed form)."""
         self.steps = steps
         self.chosen = transition.enter(self.network, self.present, self.standing, self.settings)
-        self.parameters = [one.parameter for one in self.chosen]
+        check_partition(self.network, groups(self.chosen, self.settings.weight_decay))
+        stepped = self.rows.stand_in(self.chosen) if self.rows else self.chosen
+        self.parameters = [one.parameter for one in stepped]
         self.buffers = [tensor for tensor in self.training_tensors().values() if not isinstance(tensor, nn.Parameter)]
-        made = groups(self.chosen, self.settings.weight_decay)
-        check_partition(self.network, made)
+        made = groups(stepped, self.settings.weight_decay)
         optimizer = make_optimizer(self.settings, made, self.device)
         transition.carry(self.optimizer, optimizer)
         self.optimizer = optimizer
@@ -166,6 +169,8 @@ class Run:
             live.update(self.network.stage_buffers(index))
         for name, tensor in tensors.items():
             live[name].copy_(tensor)
+        if self.rows:
+            self.rows.read()
 
     @torch.no_grad()
     def blend(self, start: Mapping[str, Tensor], share: float) -> None:

@@ -53,6 +53,8 @@ def update(run: Run, lr: float) -> None:
         group["lr"] = lr * group["lr_scale"]
     run.precision.update(run.optimizer)
     run.optimizer.zero_grad(set_to_none=True)
+    if run.rows:
+        run.rows.write()
     if run.ema is not None:
         run.ema.update()
     run.terms.after_step(run)

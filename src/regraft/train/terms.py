@@ -23,9 +23,11 @@ class Terms:
     """The terms of a run in the order of its plan; without any there is the task's loss and nothing else."""
 
     def __init__(self, terms: tuple[Term, ...] = (), *, repeats: bool = False) -> None:
-        """``repeats``: does a step take the same parts through the network more than once?"""
+        """``repeats``: does a step take the same parts through the network more than once? Sets ``reach_for_parameters``: does a term look at
+        parameters or their gradients by itself?"""
         self.terms, self.repeats = terms, repeats
         self.stages = tuple(dict.fromkeys(stage for term in terms for stage in term.stages))
+        self.reach_for_parameters = any(term.penalty or term.around or term.after_step for term in terms)
 
     @classmethod
     def begin(cls, run: Run, train: Encoded, asked: Mapping[Any, Any]) -> Terms:
