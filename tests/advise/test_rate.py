@@ -52,3 +52,12 @@ def test_random_weights_take_the_rate_of_training_from_scratch():
     lr, why = rate(transformer(width=768), (replace(phase, fresh=True),))
     assert lr == 5e-4
     assert "random weights" in why
+
+
+def test_kept_statistics_of_batch_norm_take_a_lower_rate_and_edits_ten_times_that():
+    outline = convolutions()
+    assert (
+        rate(outline, phases(TRAIN, stages=4), keeps_statistics=True)[0] == pytest.approx(3e-4) < rate(outline, phases(TRAIN, stages=4))[0]
+    )
+    slow = replace(outline, pretraining_lr=1e-3)
+    assert rate(slow, phases(TRAIN, stages=4), keeps_statistics=True)[0] == pytest.approx(1e-4)

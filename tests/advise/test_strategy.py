@@ -90,6 +90,7 @@ def test_few_images_keep_the_batch_norm_statistics_and_many_do_not():
 
     few, many = choose(images(60), convolutions()), choose(images(5000), convolutions())
     assert (few.settings.batch_norm, many.settings.batch_norm) == ("frozen", "train")
+    assert few.settings.lr < many.settings.lr
     assert any("60 examples are too few" in reason for reason in few.reasons)
     assert choose(images(60), convolutions(), strategy=parse("scratch")).settings.batch_norm == "train", (
         "random weights have no statistics to keep"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from regraft.advise.priors import EDIT_FACTOR, FRESH_RATE, HIGHEST_RATE, PUBLISHED_WIDTH, RATES, SCRATCH_RATES, Kind
+from regraft.advise.priors import EDIT_FACTOR, FRESH_RATE, FROZEN_STATISTICS_RATE, HIGHEST_RATE, PUBLISHED_WIDTH, RATES, SCRATCH_RATES, Kind
 from regraft.plan.phase import Phase
 from regraft.trunk.outline import Outline
 
@@ -21,8 +21,8 @@ def kind_of(outline: Outline) -> Kind:
     return "batch_norm" if any(stage.has_batch_norm for stage in outline.stages) else "convolution"
 
 
-def rate(outline: Outline, phases: Sequence[Phase]) -> tuple[float, str]:
-    """The rate of a cell with scale 1 in these ``phases``, and the sentence that says where it comes from."""
+def rate(outline: Outline, phases: Sequence[Phase], *, keeps_statistics: bool = False) -> tuple[float, str]:
+    """The rate of a cell with scale 1 in these ``phases``, and the sentence that says where it comes from. ``keeps_statistics``: of batch norm."""
     kind = kind_of(outline)
     if any(phase.fresh for phase in phases):
         lr = SCRATCH_RATES[kind]
@@ -31,6 +31,11 @@ def rate(outline: Outline, phases: Sequence[Phase]) -> tuple[float, str]:
         name = outline.stages[outline.lowest_fresh].name
         return FRESH_RATE, f"lr {FRESH_RATE:g}: the stages from {name} on start from random weights, which take more than pretrained ones"
     lr, source = _full_rate(outline, kind)
+    if keeps_statistics and lr > FROZEN_STATISTICS_RATE:
+        lr, source = (
+            FROZEN_STATISTICS_RATE,
+            "the most where batch norm keeps the statistics of pretraining, which no longer hold what changes below",
+        )
     if not _moves_little(phases):
         return lr, f"lr {lr:g}: {source}"
     lr = round_rate(EDIT_FACTOR * lr)

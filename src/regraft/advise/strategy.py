@@ -127,7 +127,9 @@ def _settings(facts: Facts, outline: Outline, phases: Sequence[Phase], probe: Pr
     if all(phase.solver == "closed_form" for phase in phases):
         # no step is taken: no rate, epoch or augmentation to speak of
         return Settings(seed=seed, refit=_worth_a_refit(facts)), _refit_reason(facts)
-    lr, lr_reason = rate(outline, phases)
+    has_batch_norm = any(stage.has_batch_norm for stage in outline.stages)
+    few = has_batch_norm and not _learns_statistics(facts, outline) and not any(phase.fresh for phase in phases)
+    lr, lr_reason = rate(outline, phases, keeps_statistics=few)
     epochs, epochs_reason = _epochs(facts, outline, phases, probe)
     batch_size = priors.by_size(priors.BATCH_SIZES, facts.num_examples)
     steps = round(epochs * facts.num_examples / batch_size)
@@ -135,8 +137,6 @@ def _settings(facts: Facts, outline: Outline, phases: Sequence[Phase], probe: Pr
     smoothing = priors.by_size(priors.LABEL_SMOOTHING["text" if facts.kind == "text" else "image"], facts.num_classes)
     if smoothing:
         reasons.append(f"label smoothing {smoothing:g}: a starting point for {facts.num_classes} classes, not measured on this data")
-    has_batch_norm = any(stage.has_batch_norm for stage in outline.stages)
-    few = has_batch_norm and not _learns_statistics(facts, outline) and not any(phase.fresh for phase in phases)
     if has_batch_norm:
         reasons.append(_batch_norm_reason(facts, phases, few))
     augment = _augmentation(facts)
