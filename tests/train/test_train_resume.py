@@ -241,3 +241,26 @@ def test_a_resumed_run_keeps_or_computes_what_the_run_that_began_did(tmp_path):
     assert not any(path.is_file() for path in cache.folder.rglob("*"))
     fit(text_network(), made, TEXT, data, folder=tmp_path / "other", cache=cache)
     assert any(path.is_file() for path in cache.folder.rglob("*"))
+
+
+def test_a_run_stopped_while_a_head_is_solved_goes_on_behind_it(tmp_path, monkeypatch):
+    solve = sys.modules["regraft.train.fit"].closed_form.solve
+    ends = []
+    for name, stops in (("whole", False), ("cut", True)):
+        network = text_network()
+        solved = replace(phase("probe", [False, False, False, False, True], epochs_fraction=0.0), solver="closed_form")
+        chosen = plan(network, [solved, phase("all", [True] * 5)], epochs=3.0)
+        data = {"train": texts(30), "valid": texts(12, seed=1)}
+
+        def solve_and_stop(*args):
+            solve(*args)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        if stops:
+            with monkeypatch.context() as patch, pytest.raises(Interrupted):
+                patch.setattr(sys.modules["regraft.train.fit"].closed_form, "solve", solve_and_stop)
+                fit(network, chosen, TEXT, data, folder=tmp_path / name)
+            network = text_network()
+        fit(network, chosen, TEXT, data, folder=tmp_path / name, resume=stops)
+        ends.append(weights(network))
+    assert same(*ends)

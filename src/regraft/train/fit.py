@@ -87,9 +87,8 @@ class _Fitting:
         else:
             self._replay(state)
         while run.phase < len(run.plan.phases):
-            self._phase(entered=state is not None)
-            state = None
-            run.phase, run.step = run.phase + 1, 0
+            self._phase()
+            run.leave()
             if self.stop:
                 self.checkpoints.save(LAST, run.state())
                 raise interrupted(self.stop, f"phase {run.phase} of {len(run.plan.phases)}")
@@ -107,7 +106,7 @@ class _Fitting:
     def _replay(self, state: dict[str, Any]) -> None:
         """Build again what stood in the network when ``state`` was written, then fill in its values."""
         _, phase, _ = state["position"]
-        for index in range(min(phase, len(self.run.plan.phases) - 1) + 1):
+        for index in range(phase + state["entered"]):
             self.run.phase = index
             self.run.enter(self._course().steps)
         self.run.load(state)
@@ -116,9 +115,9 @@ class _Fitting:
     def _course(self) -> Course:
         return Course.of(self.run.plan, self.run.phase, self.source.train)
 
-    def _phase(self, *, entered: bool) -> None:
-        """One phase; ``entered``: the network stands in it already, somewhere between its start and its end."""
-        run, course = self.run, self._course()
+    def _phase(self) -> None:
+        """One phase, or what is left of it where the network stands in it already."""
+        run, course, entered = self.run, self._course(), self.run.entered
         if not entered:
             run.stale = 0
             run.enter(course.steps)

@@ -30,7 +30,7 @@ from regraft.trunk.network import Network
 class Run:
     """``terms``: the plan's objectives at work. ``rows``: what trains in the stead of a table of which the data name few rows. ``phase`` and ``step``: the place, counted in finished phases and finished optimiser steps of the present one.
 
-    ``steps``: of the present phase. ``micro_batch``: examples that go through the network at once. ``lr_factor``: what recoveries
+    ``entered``: the network stands in the present phase; it does not between two. ``steps``: of the present phase. ``micro_batch``: examples that go through the network at once. ``lr_factor``: what recoveries
     have made of the rate. ``best`` and ``stale``: the best value on valid in this phase, and epochs since.
     """
 
@@ -46,6 +46,7 @@ class Run:
     standing: Standing = field(default_factory=Standing)
     phase: int = 0
     step: int = 0
+    entered: bool = False
     steps: int = 0
     lr_factor: float = 1.0
     recoveries: int = 0
@@ -97,7 +98,7 @@ class Run:
 
     def enter(self, steps: int) -> None:
         """Begin the present phase; it has ``steps`` optimiser steps (0: it is solved in closed form)."""
-        self.steps = steps
+        self.steps, self.entered = steps, True
         self.chosen = transition.enter(self.network, self.present, self.standing, self.settings)
         check_partition(self.network, groups(self.chosen, self.settings.weight_decay))
         stepped = self.rows.stand_in(self.chosen) if self.rows else self.chosen
@@ -117,6 +118,10 @@ class Run:
                 found.update(self.network.stage_buffers(index))
         return found
 
+    def leave(self) -> None:
+        """The present phase is over, and the next one has not begun."""
+        self.phase, self.step, self.entered = self.phase + 1, 0, False
+
     def averaged_tensors(self) -> dict[str, Tensor]:
         """The same as they would be used: their averages, where the run keeps them."""
         return {name: tensor.detach() for name, tensor in (self.ema.average if self.ema else self.training_tensors()).items()}
@@ -132,6 +137,7 @@ class Run:
         """Everything that a resumed run cannot work out from the plan. Tensors are the live ones, not copies."""
         return {
             "position": [self.recoveries, self.phase, self.step],
+            "entered": self.entered,
             "micro_batch": self.micro_batch,
             "lr_factor": self.lr_factor,
             "best": self.best,
@@ -148,8 +154,9 @@ class Run:
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take over ``state``, written in the phase that the network stands in now."""
+        """Take over ``state``, written in the phase that the network stands in now, or after it."""
         self.recoveries, self.phase, self.step = state["position"]
+        self.entered = state["entered"]
         self.micro_batch, self.lr_factor = state["micro_batch"], state["lr_factor"]
         self.best, self.stale = state["best"], state["stale"]
         self.load_tensors(state["tensors"])
