@@ -54,7 +54,7 @@ def test_random_weights_take_the_rate_of_training_from_scratch():
     assert "random weights" in why
 
 
-def test_kept_statistics_of_batch_norm_take_a_lower_rate_and_edits_ten_times_that():
+def test_kept_statistics_of_batch_norm_take_a_lower_rate_where_it_would_be_higher():
     outline = convolutions()
     assert (
         rate(outline, phases(TRAIN, stages=4), keeps_statistics=True)[0] == pytest.approx(3e-4) < rate(outline, phases(TRAIN, stages=4))[0]
