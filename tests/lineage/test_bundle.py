@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lineage.making import model, objects, python, tuned
+from lineage.making import manifest, model, objects, python, tuned
 from regraft.errors import DamagedError, LineageError, RequestError
 from regraft.lineage import Store
 
@@ -191,3 +191,28 @@ def test_two_imports_and_a_writer_at_once_lose_nothing(store, family, tmp_path):
     assert set(shared.names()) == {"one", "two", "same", "own3"}
     for digest in shared.digests():
         shared.verify(shared.get(digest))
+
+
+def test_further_heads_go_along_and_are_called_after_their_trunk(store, other, tmp_path):
+    from regraft.lineage.heads import heads
+
+    trunk = tuned(store, 1.0)
+    head = store.add(manifest(head={"name": "mood", "of": trunk.digest}), model(7.0), assets={}, name="tickets.mood", parent="tickets")
+    named = store.add(manifest(head={"name": "topic", "of": trunk.digest}), model(8.0), assets={}, name="topics", parent="tickets")
+    written = store.export("tickets", tmp_path / "it.zip")
+    assert written["heads"] == {"tickets.mood": head.digest, "topics": named.digest}
+    taken = other.take(tmp_path / "it.zip", "mine")
+    assert other.names() == {"mine": trunk.digest, "mine.mood": head.digest, "topics": named.digest}
+    assert {name: one.digest for name, one in heads(other, taken).items()} == {"mood": head.digest, "topic": named.digest}
+    other.verify_lineage("topics")
+    assert store.export("topics", tmp_path / "one.zip")["heads"] == {}, "a head alone takes no other along"
+
+
+def test_a_head_whose_name_stands_elsewhere_stops_the_import(store, other, tmp_path):
+    trunk = tuned(store, 1.0)
+    store.add(manifest(head={"name": "mood", "of": trunk.digest}), model(7.0), assets={}, name="moods", parent="tickets")
+    store.export("tickets", tmp_path / "it.zip")
+    mine = tuned(other, 5.0, name="moods")
+    with pytest.raises(LineageError, match="'moods' stands at"):
+        other.take(tmp_path / "it.zip")
+    assert other.digests() == [mine.digest]

@@ -44,4 +44,6 @@ def text(document: dict[str, Any]) -> str:
         return (f"{document['path']}: {document['name']} {document['generation'][:12]} for {document['kind']}, {bytes_text(document['bytes'])}; equal on "
                 f"{compared['num_inputs']} inputs within {compared['largest_difference']:.1g}\nread it by {document['load']}")  # fmt: skip
     generations = sum(path.startswith("generations/") for path in document["files"])
-    return f"{document['path']}: {document['name']} {document['generation'][:12]} with {generations - 1} ancestors, {bytes_text(document['bytes'])}, verified"
+    heads = f" and the heads {', '.join(document['heads'])}" if document["heads"] else ""
+    more = generations - 1 - len(document["heads"])
+    return f"{document['path']}: {document['name']} {document['generation'][:12]} with {more} ancestors{heads}, {bytes_text(document['bytes'])}, verified"

@@ -1,4 +1,4 @@
-"""``regraft import BUNDLE``: a generation with its ancestors, out of a bundle into this store. Imports no torch."""
+"""``regraft import BUNDLE``: a generation with its ancestors and further heads, out of a bundle into this store. Imports no torch."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ def run(
 ) -> None:
     """Take a generation with its ancestors from a bundle into the store, verified first; its digest stays the same."""
     from regraft.lineage import Store
+    from regraft.lineage.heads import heads
 
     lineage = Store.locate(store)
     generation = lineage.take(Path(bundle), name)
@@ -27,5 +28,9 @@ def run(
         "name": name or generation.name,
         "digest": generation.digest,
         "ancestors": len(lineage.lineage(generation.digest)) - 1,
+        "heads": {one.name: one.digest for one in heads(lineage, generation).values()},
     }
-    emit_json(document) if json else say(f"{document['name']} -> {generation.digest[:12]}, with {document['ancestors']} ancestors")
+    with_heads = f" and the heads {', '.join(document['heads'])}" if document["heads"] else ""
+    emit_json(document) if json else say(
+        f"{document['name']} -> {generation.digest[:12]}, with {document['ancestors']} ancestors{with_heads}"
+    )

@@ -1,6 +1,6 @@
-"""Bundles: a generation with its ancestors, to be carried to another store, as one file (a zip) or as a folder.
+"""Bundles: a generation with its ancestors and its further heads, to be carried to another store, as one file (a zip) or as a folder.
 
-    bundle.json                                what is in it: the generation, its name, every file with its size and SHA-256
+    bundle.json                                what is in it: the generation, its name, its heads by theirs, every file with its size and SHA-256
     generations/ bases/ objects/               as in a store, byte for byte
 
 A folder is read where it lies; a zip is unpacked beside the store first. Everything is verified before the store is touched: what the bundle
@@ -14,7 +14,7 @@ import json
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +24,7 @@ from regraft import digest as hashes
 from regraft.errors import DamagedError, LineageError, RequestError
 from regraft.lineage import query
 from regraft.lineage.files import UNPACKING, storing
+from regraft.lineage.heads import heads as further
 from regraft.lineage.record import Generation
 from regraft.lineage.rows import holders
 from regraft.lineage.verify import Verifier
@@ -41,7 +42,7 @@ ORDER = ("objects/", "bases/", "generations/")
 
 
 def write(store: Store, reference: str, to: Path) -> dict[str, Any]:
-    """Write a generation with its ancestors to ``to``: a zip, or a folder where the path has no suffix or is a folder already.
+    """Write a generation with its ancestors and its further heads to ``to``: a zip, or a folder where the path has no suffix or is a folder already.
 
     Everything is verified on the way out. Returns the bundle's contents with ``path`` and ``bytes``. Raises ``RequestError`` where ``to`` is there
     already, ``DamagedError``, ``StorageError``.
@@ -50,14 +51,18 @@ def write(store: Store, reference: str, to: Path) -> dict[str, Any]:
     as_folder = not to.suffix or to.is_dir()
     if to.exists() and not (as_folder and to.is_dir() and not any(to.iterdir())):
         raise RequestError(f"write a bundle to {to}", "something is there already", "another path, or remove that first")
-    store.verify_lineage(generation.digest)
-    paths = list(_paths(store, generation))
+    heads = {} if "head" in generation.manifest else further(store, generation)
+    for one in (generation, *heads.values()):
+        store.verify_lineage(one.digest)
+    contents = {"schema": SCHEMA, "kind": "bundle", "generation": generation.digest, "name": generation.name,
+                "heads": {one.name: one.digest for one in heads.values()}}  # fmt: skip
+    paths = list(_paths(store, [generation, *heads.values()]))
     part = to.with_name(to.name + PART)
     with storing(f"write {to}", str(to.parent)):
         to.parent.mkdir(parents=True, exist_ok=True)
         _discard(part)
         try:
-            contents = (_write_folder if as_folder else _write_zip)(store, generation, paths, part)
+            contents = (_write_folder if as_folder else _write_zip)(store, contents, paths, part)
             if to.is_dir():
                 to.rmdir()
             part.rename(to)
@@ -66,18 +71,23 @@ def write(store: Store, reference: str, to: Path) -> dict[str, Any]:
     return {**contents, "path": str(to), "bytes": sum(row["bytes"] for row in contents["files"].values())}
 
 
-def read(store: Store, source: Path, name: str | None = None) -> tuple[Generation, str]:
-    """Take the generation of a bundle, with its ancestors, into the store; returns it, and the name that it is to have (by default its own).
+def read(store: Store, source: Path, name: str | None = None) -> dict[str, Generation]:
+    """Take the generation of a bundle, with its ancestors and further heads, into the store; returns it first, by the name that it is to have (by
+    default its own), then the heads, which are called after it where they were.
 
     Digests are those of the store it came from. A name that stands at something else than one of its ancestors is not moved: ``LineageError``.
     Raises ``DamagedError`` where anything in the bundle is not what it was when it was written, before the store is touched.
     """
     with _opened(source, store) as (folder, contents):
         bundle = type(store)(folder)
-        generation = bundle.read("generations", contents["generation"])
         wanted = name or contents["name"]
-        lineage = list(query.ancestry(bundle, generation))
-        _check_name(store, wanted, {one.digest for one in lineage})
+        digests = {wanted: contents["generation"]}
+        for head, digest in contents.get("heads", {}).items():
+            digests[_called(head, contents["name"], wanted)] = digest
+        taken = {called: bundle.read("generations", digest) for called, digest in digests.items()}
+        for called, generation in taken.items():
+            _check_name(store, called, {one.digest for one in query.ancestry(bundle, generation)})
+        lineage = list(query.ancestry(bundle, *taken.values()))
         verifier = Verifier(bundle)
         for one in [*bundle.bases().values(), *lineage]:
             verifier.generation(one)
@@ -85,12 +95,17 @@ def read(store: Store, source: Path, name: str | None = None) -> tuple[Generatio
             _take(store, folder / path, path, contents["files"][path]["digest"])
     for one in reversed(lineage):
         store.verify(one)
-    return generation, wanted
+    return taken
 
 
-def _paths(store: Store, generation: Generation) -> Iterator[str]:
-    """Every file that the generation needs, objects first."""
-    lineage = list(query.ancestry(store, generation))
+def _called(head: str, was: str, now: str) -> str:
+    """The name of a further head, ``PARENT.TASK`` unless somebody called it otherwise, where its parent is called ``now``."""
+    return now + head.removeprefix(was) if head.startswith(f"{was}.") else head
+
+
+def _paths(store: Store, generations: Sequence[Generation]) -> Iterator[str]:
+    """Every file that the generations need, objects first."""
+    lineage = list(query.ancestry(store, *generations))
     bases = [store.read("bases", base) for base in dict.fromkeys(one.base for one in lineage if one.base)]
     objects: dict[str, None] = {}
     for one in [*bases, *lineage]:
@@ -102,28 +117,24 @@ def _paths(store: Store, generation: Generation) -> Iterator[str]:
     yield from (f"generations/{one.digest}.json" for one in reversed(lineage))
 
 
-def _contents(generation: Generation, files: dict[str, Any]) -> dict[str, Any]:
-    return {"schema": SCHEMA, "kind": "bundle", "generation": generation.digest, "name": generation.name, "files": files}
-
-
 def _row(path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "digest": hashes.of_file(path)}
 
 
-def _write_folder(store: Store, generation: Generation, paths: list[str], to: Path) -> dict[str, Any]:
+def _write_folder(store: Store, contents: dict[str, Any], paths: list[str], to: Path) -> dict[str, Any]:
     files = {}
     for path in paths:
         (to / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(store.files.local(path), to / path)
         files[path] = _row(to / path)
-    contents = _contents(generation, files)
+    contents = {**contents, "files": files}
     (to / CONTENTS).write_text(json.dumps(contents), encoding="utf-8")
     return contents
 
 
-def _write_zip(store: Store, generation: Generation, paths: list[str], to: Path) -> dict[str, Any]:
+def _write_zip(store: Store, contents: dict[str, Any], paths: list[str], to: Path) -> dict[str, Any]:
     """Not compressed: trained weights hardly shrink."""
-    contents = _contents(generation, {path: _row(store.files.local(path)) for path in paths})
+    contents = {**contents, "files": {path: _row(store.files.local(path)) for path in paths}}
     with zipfile.ZipFile(to, "x", zipfile.ZIP_STORED) as archive:
         archive.writestr(CONTENTS, json.dumps(contents))
         for path in paths:

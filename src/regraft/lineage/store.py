@@ -124,18 +124,19 @@ class Store:
         return generation
 
     def export(self, reference: str, to: Path) -> dict[str, Any]:
-        """Write a generation with its ancestors as a bundle, one file or a folder (``bundle.write``)."""
+        """Write a generation with its ancestors and its further heads as a bundle, one file or a folder (``bundle.write``)."""
         from regraft.lineage import bundle  # zip files are not needed to read history
 
         return bundle.write(self, reference, to)
 
     def take(self, source: Path, name: str | None = None) -> Generation:
-        """Take in the generation of a bundle, verified first, and move ``name`` to it (``bundle.read``)."""
+        """Take in the generation of a bundle, verified first, and move ``name`` to it, and the names of its further heads (``bundle.read``)."""
         from regraft.lineage import bundle
 
-        generation, wanted = bundle.read(self, source, name)
-        self._names.point(wanted, generation.digest, "import")
-        return generation
+        taken = bundle.read(self, source, name)
+        for wanted, generation in taken.items():
+            self._names.point(wanted, generation.digest, "import")
+        return next(iter(taken.values()))
 
     # ---- reading
 
