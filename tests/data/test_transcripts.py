@@ -134,3 +134,19 @@ def test_targets_of_a_batch_are_as_long_as_its_longest_transcript(tmp_path):
     mixed = both.target_batch([2, len(train)])
     assert mixed.shape == (2, 7) and (mixed[0] == IGNORE).sum() == 4
     assert np.array_equal(both.target_batch([2, 0])[1].numpy(), train.targets[0])
+
+
+def test_transcripts_as_librispeech_has_them(tmp_path):
+    for split, reader in (("train-clean-100", 84), ("dev-clean", 174), ("test-clean", 260)):
+        folder = tmp_path / split / str(reader) / "1"
+        for index in range(4):
+            clip(folder / f"{reader}-1-{index:04}.flac", tone(0.2, seed=reader + index))
+        lines = [f"{reader}-1-{index:04} GO DO YOU HEAR" for index in range(4)]
+        (folder / f"{reader}-1.trans.txt").write_text("\n".join(lines))
+    found = load(tmp_path)
+    assert found.task == "speech-recognition"
+    assert {name: len(split) for name, split in found.splits.items()} == {"train": 4, "valid": 4, "test": 4}
+    assert read_back(found, "test") == ["go do you hear"] * 4
+    assert "Transcripts lie beside the sounds, in 3 files (.trans.txt)." in found.said
+    alone = load(tmp_path / "train-clean-100" / "84" / "1" / "84-1.trans.txt", valid_fraction=0.0, test_fraction=0.0)
+    assert len(alone.splits["train"]) == 4

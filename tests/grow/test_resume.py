@@ -51,3 +51,51 @@ def test_a_step_that_has_ended_is_not_taken_again(family):
     child = rg.grow("mine", more, store=parent.store.location, **STEP)
     again = rg.grow("mine", more, store=parent.store.location, resume=True, **STEP)
     assert again.digest == child.digest and again.document == child.document
+
+
+HEAD = {"new_task": "again", "strategy": "lora(rank=2)", "epochs": 3.0, "lr": 1e-3, "batch_size": 8, "control": False}
+
+
+def test_a_killed_head_ends_as_it_would_have(family):
+    parent, more = family
+    whole = rg.grow(parent, more, name="whole", **HEAD)
+    with pytest.raises(Killed):
+        rg.grow(parent, more, observer=killing_after(2), **HEAD)
+    assert "mine.again" not in parent.store.names()
+    resumed = rg.grow(parent, more, resume=True, **HEAD)
+    assert (resumed.name, resumed.digest) == ("mine.again", whole.digest)
+
+
+def test_a_head_that_was_killed_in_its_control_is_not_trained_again(family, monkeypatch):
+    from regraft.tune.execute import Execution
+
+    parent, more = family
+    controlled = {**HEAD, "control": True}
+    whole = rg.grow(parent, more, name="whole", **controlled)
+
+    def killed(run, split):
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Execution, "measured", killed)
+        with pytest.raises(Killed):
+            rg.grow(parent, more, **controlled)
+    epochs = Seen()
+    resumed = rg.grow(parent, more, resume=True, observer=epochs, **controlled)
+    assert epochs.count == 0
+    assert (resumed.digest, resumed.document["control"]) == (whole.digest, whole.document["control"])
+
+
+class Seen(Observer):
+    count = 0
+
+    def on_epoch(self, *told, **more):
+        self.count += 1
+
+
+def test_a_head_that_has_ended_is_not_made_again(family):
+    parent, more = family
+    child = rg.grow(parent, more, **HEAD)
+    epochs = Seen()
+    again = rg.grow(parent, more, resume=True, observer=epochs, **HEAD)
+    assert (again.digest, again.document, epochs.count) == (child.digest, child.document, 0)

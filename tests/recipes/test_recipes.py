@@ -29,7 +29,7 @@ DATA = {
     "alexnet_full": "flowers12", "alexnet_last_layers": "flowers12", "vgg16_first_layers_frozen": "flowers12",
     "resnet50_first_layers_frozen": "flowers12", "resnet50_cifar10": "cifar10", "vit_b16_head": "flowers12",
     "chest_xray": "chest_xray", "chest_xray_scratch": "chest_xray", "industrial_defects": "magnetic_tile",
-    "spoken_words": "speech_commands_mini",
+    "spoken_words": "speech_commands_mini", "spoken_digits_ctc": "fsdd",
     "bert_full": "banking77", "bert_lora": "banking77",
     "entailment_pairs": "rte", "relatedness_score": "sick", "emotions": "goemotions", "entities": "ner_wnut17",
     "street_scenes": "camvid", "word_vectors": "sst2", "character_vectors": "chnsenticorp",
@@ -42,7 +42,7 @@ FIRST = {"rte": ("train.csv", 61), "sick": ("train.csv", 61), "goemotions": ("tr
 
 def test_every_recipe_has_data_here():
     assert {path.stem for path in RECIPES.glob("*.yaml")} == set(DATA)
-    assert len(DATA) == 19
+    assert len(DATA) == 20
 
 
 @pytest.mark.parametrize("name", sorted(DATA))
@@ -61,7 +61,7 @@ def test_a_recipe_runs_as_written(name, shared_data, tmp_path, monkeypatch):
     assert {key: plan["settings"][key] for key in given} == given
     assert given.keys() <= {field.name for field in fields(Settings)}
     headline = generation.metrics["test"][generation.predictor.task.headline]
-    assert headline["low"] <= headline["value"] <= min(1, headline["high"])
+    assert headline["low"] <= headline["value"] <= headline["high"]
     assert headline["n"] >= 2
     assert Store(tmp_path / "store").get(name).digest == generation.digest
     assert Path(generation.document["report"]).is_file()
@@ -92,6 +92,8 @@ def cut_of(shared: Path, name: str, folder: Path) -> tuple[Path, list[str]]:
         file, count = FIRST[name]
         cut = head_of(shared / name / file, folder / file, count)
         return cut, cut.read_text(encoding="utf-8").splitlines()
+    if name == "fsdd":
+        return digits(shared / name, folder / "cut"), []
     if name == "camvid":
         return masked(shared / name, folder / "cut"), []
     source = shared / name / "train" if (shared / name / "train").is_dir() else shared / name
@@ -106,6 +108,18 @@ def cut_of(shared: Path, name: str, folder: Path) -> tuple[Path, list[str]]:
         for image in images:
             (place / image.name).symlink_to(image.resolve())
     return folder / "cut", []
+
+
+def digits(source: Path, place: Path) -> Path:
+    """A few clips of each digit beside a table that writes them out."""
+    place.mkdir()
+    words = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    chosen = [f"{digit}_{speaker}_{index}.wav" for index in range(2) for speaker in ("jackson", "theo") for digit in range(10)]
+    with (place / "data.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("file", "transcript"), *((name, words[int(name[0])]) for name in chosen)])
+    for name in chosen:
+        (place / name).symlink_to((source / "recordings" / name).resolve())
+    return place / "data.csv"
 
 
 def masked(source: Path, place: Path) -> Path:

@@ -118,3 +118,41 @@ def test_pictures_become_a_classifier_of_the_library(to, tmp_path):
         again = lambda given: whole(pixel_values=given).logits  # noqa: E731
     with torch.inference_mode():
         assert torch.allclose(again(pixels), rebuilt.network({"image": pixels}), atol=1e-4)
+
+
+def spoken(folder):
+    """Noise and what nobody said in it: a table and its clips."""
+    import soundfile
+
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(10):
+        soundfile.write(folder / f"{number}.wav", 0.1 * rng.standard_normal(16_000), 16_000)
+    rows = [f"{number}.wav,{'ab' if number % 2 else 'b a'},{'test' if number > 7 else 'train'}" for number in range(10)]
+    (folder / "data.csv").write_text("\n".join(["file,transcript,split", *rows]))
+    return folder / "data.csv"
+
+
+def test_written_speech_becomes_a_ctc_model_of_transformers(tmp_path):
+    import transformers
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24, "num_conv_pos_embeddings": 4}
+    config = transformers.Wav2Vec2Config(conv_dim=(8, 8), conv_kernel=(10, 8), conv_stride=(20, 16), num_conv_pos_embedding_groups=2,
+                                         num_feat_extract_layers=2, **sizes)  # fmt: skip
+    transformers.Wav2Vec2Model(config).save_pretrained(tmp_path / "w2v")
+    generation = rg.tune(
+        spoken(tmp_path / "data"), model=f"file:{tmp_path / 'w2v'}", strategy="top(n=0)", store=tmp_path / "store", name="mine", **QUICK
+    )
+    document = export(generation.store, "mine", "hf", tmp_path / "out")
+    assert document["verified"]["largest_difference"] < 1e-4
+    whole = transformers.AutoModelForCTC.from_pretrained(tmp_path / "out").eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert (whole.config.pad_token_id, tokenizer.decode([1, 3, 1, 2, 0, 1])) == (3, "aab a")
+
+
+def test_what_transformers_has_no_class_for_is_refused(tmp_path):
+    small = "module:regraft.testing.hosts.trunk_of?name=mel_resnet"
+    generation = rg.tune(spoken(tmp_path / "data"), model=small, strategy="top(n=0)", store=tmp_path / "store", name="mine", **QUICK)
+    with pytest.raises(RequestError, match="is no model of transformers"):
+        export(generation.store, "mine", "hf", tmp_path / "out")

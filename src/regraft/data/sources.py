@@ -4,6 +4,7 @@
     train/cats/ train/dogs/ test/cats/ ...   split folders (an images/ level in between is understood)
     train.csv valid.csv test.csv             split tables (any format of tables.FORMATS; shards too)
     images/ masks/                           images and a mask for each (mask_pairs.py)
+    84/121123/84-121123.trans.txt            transcripts beside sounds, as in LibriSpeech (trans_files.py)
     tickets.csv                              one table, by itself or alone in a folder
     hf:owner/name                            hub data set, when online
 
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from regraft.data import mask_pairs
+from regraft.data import mask_pairs, trans_files
 from regraft.data.names import AUDIO_ENDINGS, IMAGE_ENDINGS, in_order, split_of
 from regraft.data.tables import is_table
 from regraft.errors import DataError
@@ -92,6 +93,9 @@ def _folder(root: Path) -> Source:
     by_split = [table for table in tables if split_of(table.stem)]
     if by_split:
         return _split_tables(root, entries, by_split)
+    if not tables and (spoken := trans_files.find(root)):
+        count = sum(map(len, spoken.values()))
+        return Source(root, "transcripts", tables=spoken, said=(f"Transcripts lie beside the sounds, in {count:,} files ({trans_files.ENDING}).",))
     masks = mask_pairs.find(root) if folders else None
     if masks and masks.plain:
         return Source(root, "images and masks", masks=masks)

@@ -17,6 +17,7 @@ from regraft.data import conll
 from regraft.data.conll import Conll
 from regraft.data.delimited import Delimited
 from regraft.data.records import Columnar, Lines
+from regraft.data.trans_files import ENDING, TransFile
 from regraft.errors import DataError
 
 
@@ -49,7 +50,7 @@ SNIFFED = (".tsv", ".txt", ".csv")
 def is_table(path: Path) -> bool:
     """Is this file read as a table? By its ending; a text file, where it turns out to be in CoNLL form."""
     ending = path.suffix.lower()
-    return ending in FORMATS or (ending == ".txt" and conll.looks_like(path))
+    return ending in FORMATS or path.name.endswith(ENDING) or (ending == ".txt" and conll.looks_like(path))
 
 
 def open_table(path: Path, *, fewest_columns: int = 2) -> TableFile:
@@ -58,6 +59,8 @@ def open_table(path: Path, *, fewest_columns: int = 2) -> TableFile:
         raise DataError(
             f"read {path}", "the file is empty (0 bytes)", "give a table with a header line, an input column and a label column"
         )
+    if path.name.endswith(ENDING):
+        return TransFile(path)
     ending = path.suffix.lower()
     table: TableFile = Conll(path) if ending in SNIFFED and conll.looks_like(path) else FORMATS[ending](path)
     if len(table.columns) < fewest_columns:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from regraft.errors import RequestError
 from regraft.lineage.record import Generation
 from regraft.lineage.store import Store
+from regraft.serve import to_ctc
 from regraft.serve.rebuild import Rebuilt
 from regraft.surgery.language_head import LanguageHead, speaking
 from regraft.surgery.statistics import StatisticsHead
@@ -35,6 +36,8 @@ def write(store: Store, generation: Generation, rebuilt: Rebuilt, folder: Path) 
         rebuilt.tokenizer.save_pretrained(folder)
     if isinstance(rebuilt.network.head, LanguageHead):
         return _speaker(rebuilt, rebuilt.network.head, folder), 'transformers.AutoModelForCausalLM.from_pretrained("{path}")'
+    if rebuilt.spec.kind == "audio":
+        return to_ctc.write(f"export {generation.name} --to hf", rebuilt, folder), f'transformers.{to_ctc.KIND}.from_pretrained("{{path}}")'
     named = CLASSES.get(rebuilt.task.name) or CLASSES.get(rebuilt.spec.kind)
     if named:
         return _classifier(generation, rebuilt, folder, named), f'transformers.{named}.from_pretrained("{{path}}")'

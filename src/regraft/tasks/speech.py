@@ -54,10 +54,23 @@ class SpellingHead(nn.Module):
     def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
         """(B, L * steps, k + 1); behind the end of a clip the blank is certain."""
         logits = self.linear(self.dropout(features)).unflatten(-1, (self.steps, -1)).flatten(1, 2)
-        heard = align(mask, features).repeat_interleave(self.steps, dim=1)
-        silence = logits.new_full((logits.shape[-1],), NEVER)
-        silence[-1] = 0.0
-        return torch.where(heard[..., None], logits, silence)
+        return ended(logits, sounding(features, mask).repeat_interleave(self.steps, dim=1))
+
+
+def sounding(features: Tensor, mask: Tensor | None) -> Tensor:
+    """(B, L) the frames that hold sound: those that begin before the end of their clip, without the zeros by which trunks that count their frames more
+    closely mark its end. The first always does."""
+    reached = (features != 0).any(-1).flip(1).int().cummax(1).values.flip(1).bool()
+    found = align(mask, features) & reached
+    found[:, 0] = True
+    return found
+
+
+def ended(logits: Tensor, frames: Tensor) -> Tensor:
+    """``logits`` (B, L, k + 1) where ``frames`` (B, L) hold sound; a certain blank elsewhere."""
+    silence = logits.new_full((logits.shape[-1],), NEVER)
+    silence[-1] = 0.0
+    return torch.where(frames[..., None], logits, silence)
 
 
 def head(trunk: Trunk, num_classes: int, dropout: float = 0.0) -> SpellingHead:
