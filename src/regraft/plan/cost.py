@@ -13,6 +13,7 @@ fit comes preflight, and a refit is a second fit. Memory is what the process hol
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from regraft.plan.caching import boundary_name, cached_below, computed_from, kee
 from regraft.plan.count import added, head_parameters, moving_in_phase
 from regraft.plan.phase import Phase
 from regraft.plan.plan import Plan
-from regraft.trunk.outline import Outline
+from regraft.trunk.outline import Outline, StageOutline
 
 FP32_BYTES = 4
 OPTIMIZER_STATES = {"adamw": 2, "sgd": 1}
@@ -136,7 +137,7 @@ def _phase(plan: Plan, at: int, outline: Outline, facts: Facts) -> PhaseCost:
     epochs = 0.0 if solved else plan.settings.epochs * phase.epochs_fraction
     views = num_views(plan, phase)
     prefix = anew * views if cached else below * (epochs or 1.0)
-    suffix = SOLVER_PASSES * 3 * 2.0 * outline.width * facts.num_classes if solved else epochs * 3 * above * facts.passes
+    suffix = SOLVER_PASSES * 3 * 2.0 * outline.width * facts.num_classes if solved else epochs * (3 + plan.settings.gradient_checkpointing) * above * facts.passes
     evaluations = epochs or 1.0
     moving = sum(moving_in_phase(phase, outline, facts.num_classes))
     update_s = moving * facts.update_ns * 1e-9 + STEP_S
@@ -203,11 +204,19 @@ def _memory(plan: Plan, phase: Phase, outline: Outline, facts: Facts) -> int:
     weights = outline.parameters + head_parameters(phase, outline, facts.num_classes) + sum(_added_in(phase, outline))
     average = moving if plan.settings.ema else 0
     scale = _length_scale(outline, facts) * facts.value_bytes / FP32_BYTES
-    kept = sum(stage.activation_bytes for stage in outline.stages[phase.boundary :])
+    kept = _kept_bytes(plan, outline.stages[phase.boundary :])
     passing = 2 * max((stage.entry_bytes for stage in outline.stages), default=0)
     in_training = average * FP32_BYTES + plan.settings.batch_size * scale * max(kept, passing)
     in_preflight = (1 + states) * moving * FP32_BYTES if states else 0
     return int((weights + states * moving) * FP32_BYTES + max(in_training, in_preflight))
+
+
+def _kept_bytes(plan: Plan, stages: Sequence[StageOutline]) -> int:
+    """Of one example: what the backward pass through ``stages`` keeps, or, where they are computed again one by one, what enters them and the largest."""
+    each = [stage.activation_bytes for stage in stages]
+    if plan.settings.gradient_checkpointing:
+        return sum(stage.entry_bytes for stage in stages) + max(each, default=0)
+    return sum(each)
 
 
 def _added_in(phase: Phase, outline: Outline) -> tuple[int, ...]:

@@ -32,10 +32,11 @@ def out_of_memory(run: Run, error: RuntimeError) -> OutOfMemory:
 
 @torch.no_grad()
 def shrink(run: Run, error: RuntimeError, *, buffers: Sequence[Tensor]) -> None:
-    """Half as many examples at once; the effective batch stays what it was. The step can be taken again from its start:
-    ``buffers`` are the run's as they were then."""
-    if run.micro_batch == 1 or run.ranks.count > 1:
+    """Half as many examples at once, and where one is too many already, gradient checkpointing; the effective batch stays what it was. The step can
+    be taken again from its start: ``buffers`` are the run's as they were then."""
+    if run.ranks.count > 1 or (run.micro_batch == 1 and run.recomputes):
         raise out_of_memory(run, error) from error
+    run.recomputes = run.recomputes or run.micro_batch == 1
     run.micro_batch = -(-run.micro_batch // 2)
     for parameter in run.parameters:
         parameter.grad = None
@@ -43,7 +44,7 @@ def shrink(run: Run, error: RuntimeError, *, buffers: Sequence[Tensor]) -> None:
         buffer.copy_(before)
     if run.device.type == "cuda":
         torch.cuda.empty_cache()
-    note = f"out of memory at step {run.step + 1} of phase {run.present.name!r}: {run.micro_batch} examples at once from here on"
+    note = f"out of memory at step {run.step + 1} of phase {run.present.name!r}: {run.micro_batch} examples at once{' and gradient checkpointing' * run.recomputes} from here on"
     run.history.events.append(note)
 
 

@@ -30,7 +30,7 @@ from regraft.trunk.network import Network
 class Run:
     """``terms``: the plan's objectives at work. ``rows``: what trains in the stead of a table of which the data name few rows. ``phase`` and ``step``: the place, counted in finished phases and finished optimiser steps of the present one.
 
-    ``entered``: the network stands in the present phase; it does not between two. ``steps``: of the present phase. ``micro_batch``: examples that go through the network at once. ``lr_factor``: what recoveries
+    ``entered``: the network stands in the present phase; it does not between two. ``steps``: of the present phase. ``micro_batch``: examples that go through the network at once. ``recomputes``: with gradient checkpointing. ``lr_factor``: what recoveries
     have made of the rate. ``best`` and ``stale``: the best value on valid in this phase, and epochs since.
     """
 
@@ -48,6 +48,7 @@ class Run:
     step: int = 0
     entered: bool = False
     steps: int = 0
+    recomputes: bool = False
     lr_factor: float = 1.0
     recoveries: int = 0
     best: float | None = None
@@ -71,7 +72,8 @@ class Run:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         network.to(ranks.device)
         chosen = Precision.of(precision or precision_for(plan.settings, ranks.device), ranks.device)
-        return cls(network=network, plan=plan, task=task, ranks=ranks, precision=chosen, micro_batch=plan.settings.batch_size, phase=phase)
+        return cls(network=network, plan=plan, task=task, ranks=ranks, precision=chosen, micro_batch=plan.settings.batch_size,
+                   recomputes=plan.settings.gradient_checkpointing, phase=phase)  # fmt: skip
 
     @property
     def settings(self) -> Settings:
@@ -139,6 +141,7 @@ class Run:
             "position": [self.recoveries, self.phase, self.step],
             "entered": self.entered,
             "micro_batch": self.micro_batch,
+            "recomputes": self.recomputes,
             "lr_factor": self.lr_factor,
             "best": self.best,
             "stale": self.stale,
@@ -157,7 +160,7 @@ class Run:
         """Take over ``state``, written in the phase that the network stands in now, or after it."""
         self.recoveries, self.phase, self.step = state["position"]
         self.entered = state["entered"]
-        self.micro_batch, self.lr_factor = state["micro_batch"], state["lr_factor"]
+        self.micro_batch, self.recomputes, self.lr_factor = state["micro_batch"], state["recomputes"], state["lr_factor"]
         self.best, self.stale = state["best"], state["stale"]
         self.load_tensors(state["tensors"])
         if self.optimizer is not None and state["optimizer"] is not None:

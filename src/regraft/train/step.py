@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from regraft.train.feed import Feed, Part
+from regraft.train.recompute import recomputing
 from regraft.train.run import Run
 from regraft.train.seeding import seed_of, seed_torch
 
@@ -24,10 +26,11 @@ def gradients(run: Run, feed: Feed, parts: Sequence[Part], *, count: float) -> T
 def _plain(run: Run, feed: Feed, parts: Sequence[Part], *, count: float) -> Tensor:
     seed_torch(seed_of(run.settings.seed, run.phase, run.step), run.device)
     total = torch.zeros((), device=run.device)
-    for part in parts:
-        loss = run.terms.share(run, feed, part, count=count)
-        run.precision.backward(loss)
-        total += loss.detach()
+    with recomputing(run.network, run.present.boundary) if run.recomputes else nullcontext():
+        for part in parts:
+            loss = run.terms.share(run, feed, part, count=count)
+            run.precision.backward(loss)
+            total += loss.detach()
     penalty = run.terms.penalty(run)
     if penalty is not None:
         run.precision.backward(penalty)
