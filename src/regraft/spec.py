@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 InputKind = Literal["text", "image", "audio", "tensor"]
 Pooling = Literal["none", "mean", "first", "last"]
-Parts = Literal["one", "pair", "words"]
-Target = Literal["class", "level", "number", "set", "tags", "mask", "transcript"]
+Parts = Literal["one", "pair", "words", "turns"]
+Target = Literal["class", "level", "number", "set", "tags", "mask", "transcript", "text", "preference"]
 
 PART = "\x1f"
 """Stands between the parts of an input that has several (two texts, the words of a sentence): ASCII's own unit separator."""
@@ -26,8 +26,9 @@ LOWER_IS_BETTER = frozenset({"log_loss", "calibration_error", "wer", "cer", "per
 class Form:
     """What the examples of a task look like, which is all that reading and encoding them needs to know of it.
 
-    ``parts`` of an input: one text, image or sound, a pair of texts, or the words of a sentence. ``target``: one of several classes, a level of a
-    scale, a number, a set of labels, a tag for each word, a class for each pixel, what is said.
+    ``parts`` of an input: one text, image or sound, a pair of texts, the words of a sentence, or the turns of a
+    conversation (plain text is one turn). ``target``: one of several classes, a level of a scale, a number, a set of labels, a tag for each word, a class
+    for each pixel, what is said, the next token of what the model says, which of two answers is preferred.
     """
 
     kind: InputKind
@@ -49,6 +50,8 @@ FORMS: dict[str, Form] = {
     "image-multilabel": Form("image", target="set"),
     "token-classification": Form("text", "words", "tags"),
     "semantic-segmentation": Form("image", target="mask"),
+    "causal-language-model": Form("text", "turns", "text"),
+    "preference": Form("text", "turns", "preference"),
     "speech-recognition": Form("audio", target="transcript"),
 }
 """The form of each task that comes with the package; ``regraft.tasks`` holds what else there is to say about them."""

@@ -32,7 +32,7 @@ from regraft.errors import DataError, PlanError
 from regraft.trunk.network import Network
 from regraft.trunk.trunk import Inputs
 
-LIVE_INPUTS = ("attention_mask",)
+LIVE_INPUTS = ("attention_mask", "segments")
 """Inputs that are never stood in for: they are tiny, and the outer code reads their values."""
 POOLED = "pooled"
 LIVE = "train this phase live"

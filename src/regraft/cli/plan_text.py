@@ -23,12 +23,26 @@ def plan_text(plan: Plan) -> str:
         "",
         grid(plan, Outline.from_json(plan.data["outline"]), num_classes=len(plan.data["classes"])),
         "",
+        *example_lines(plan.data),
         *(f"- {reason}" for reason in plan.reasons),
         *(f"! {warning}" for warning in plan.warnings),
         "",
         cost_text(plan.cost),
     ]
     return "\n".join(lines)
+
+
+def example_lines(data: dict[str, Any]) -> list[str]:
+    """One example as a language model reads it, what is learned of it between marks."""
+    if "example" not in data:
+        return []
+    text = "".join(f"⟦{clipped(piece)}⟧" if learned else clipped(piece) for piece, learned in data["example"])
+    return [f"an example by {data['template']}; what stands in ⟦ ⟧ is learned:", *(f"  | {line}" for line in text.splitlines()), ""]
+
+
+def clipped(piece: str, most: int = 400) -> str:
+    """``piece`` without its middle, where it is long."""
+    return piece if len(piece) <= most else f"{piece[: most // 2]} [...] {piece[-most // 2 :]}"
 
 
 def cost_text(cost: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@
 | tags | list of int64 | (n,) object: an int64 array for each sentence |
 | transcript | list of int64 | (n,) object: an int64 array of characters for each (:mod:`regraft.data.spelling`) |
 | mask | string | (n,) object: path and digest of each mask (:mod:`regraft.data.masks`) |
+| text, preference | large string | (n,) object: the answer that ends each conversation, or is preferred; empty for plain text |
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from regraft import digest
 from regraft.spec import PART, Form
 
-CLASS, NUMBER, TAGS, MASK = pa.int64(), pa.float64(), pa.list_(pa.int64()), pa.string()
+CLASS, NUMBER, TAGS, MASK, TEXT = pa.int64(), pa.float64(), pa.list_(pa.int64()), pa.string(), pa.large_string()
 TRANSCRIPT = TAGS
 
 
@@ -44,8 +46,8 @@ def blank(form: Form, inputs: list[str], num_classes: int) -> pa.Array:
         return pa.array([[0] * (text.count(PART) + 1) for text in inputs], TAGS)
     if form.target == "transcript":
         return pa.array([[] for _ in inputs], TRANSCRIPT)
-    if form.target == "mask":
-        return pa.array([""] * len(inputs), MASK)
+    if form.target in ("mask", "text", "preference"):
+        return pa.array([""] * len(inputs), MASK if form.target == "mask" else TEXT)
     if form.target == "set":
         return pa.array([[0.0] * num_classes for _ in inputs], set_of(num_classes))
     return pa.array(np.zeros(len(inputs)), NUMBER) if form.target == "number" else pa.array(np.zeros(len(inputs), np.int64), CLASS)
@@ -70,6 +72,8 @@ def as_bytes(column: pa.Array) -> bytes:
         return column.flatten().to_numpy().astype("<f4").tobytes()
     if pa.types.is_list(kind):
         return b"".join(row.values.to_numpy().astype("<i8").tobytes() + b"\n" for row in column)
+    if pa.types.is_large_string(kind):
+        return digest.of_json(column.to_pylist()).encode()
     return "\n".join(map(_content, column.to_pylist())).encode()
 
 

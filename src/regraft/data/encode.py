@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from regraft.data.dataset import Split
 from regraft.data.encoded import Encoded, Progress, concat
 from regraft.data.image import MEMORY_BYTES, encode_images
+from regraft.data.language import encode_turns
 from regraft.data.sound import encode_sounds
 from regraft.data.text import encode_text
 from regraft.errors import RequestError
@@ -48,6 +49,8 @@ def encode(
     if spec.kind == "text":
         if tokenizer is None:
             raise RequestError(f"encode the text of split {split.name!r}", "no tokenizer", "encode(split, trunk.input, trunk.tokenizer)")
+        if split.parts == "turns":
+            return encode_turns(split, spec, tokenizer, max_length=max_length, progress=progress)
         return encode_text(split, spec, tokenizer, max_length=max_length, progress=progress)
     if spec.kind == "image":
         return encode_images(split, spec, margin=margin, progress=progress, memory_bytes=memory_bytes, folder=folder)

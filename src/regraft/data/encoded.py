@@ -31,9 +31,11 @@ Progress = Callable[[int, int], None]
 class Encoded(ABC):
     """``targets``: as ``Split.targets`` gives them, the truth that answers are measured against. ``lengths`` (n,) int32 tokens or samples, ``None`` where all rows are of one size. ``digests``: content hash of
     each example. ``preprocessing``: hash of all that was done to the raw examples. ``cut`` (n,) bool: rows that lost their end. ``most_together``: of
-    what ``lengths`` count, padding included, that frozen parts take in at once."""
+    what ``lengths`` count, padding included, that frozen parts take in at once. ``learned`` (n,): at how many places of a row there is a target, where
+    targets have places."""
 
     most_together: int = 1 << 14
+    learned: np.ndarray | None = None
 
     def __init__(
         self,
@@ -50,7 +52,7 @@ class Encoded(ABC):
     @abstractmethod
     def batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> dict[str, Tensor]:
         """``rows`` in the order given. Text: ``input_ids``, ``attention_mask`` (B, L) int64, L being the longest row or ``width``
-        if that is more; image: ``image`` (B, 3, H, W) uint8; audio: ``input_values`` (B, T) float32 in -1..1, ``attention_mask`` (B, T)."""
+        if that is more, and ``segments`` (B, L) where parts of a row do not see each other; image: ``image`` (B, 3, H, W) uint8; audio: ``input_values`` (B, T) float32 in -1..1, ``attention_mask`` (B, T)."""
 
     def target_batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> Tensor:
         """The targets of ``rows`` as a loss takes them: (B,) classes or numbers, (B, k) sets, a class for each place of the input, aligned with
@@ -92,6 +94,7 @@ class Rows(Encoded):
             cut=None if parent.cut is None else parent.cut[rows],
         )
         self._parent, self._rows, self.most_together = parent, rows, parent.most_together
+        self.learned = None if parent.learned is None else parent.learned[rows]
 
     def batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> dict[str, Tensor]:
         return self._parent.batch(self._rows[np.asarray(rows, dtype=np.int64)], width=width)
@@ -116,6 +119,7 @@ class Joined(Encoded):
             cut=_joined(first.cut, second.cut),
         )
         self._parts, self.most_together = (first, second), first.most_together
+        self.learned = _joined(first.learned, second.learned)
 
     def batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> dict[str, Tensor]:
         import torch

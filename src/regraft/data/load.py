@@ -15,14 +15,16 @@ from regraft.data.dataset import Dataset, Progress, Rejected, Split, fingerprint
 from regraft.data.examples import Examples, collect
 from regraft.data.mask_faults import fault
 from regraft.data.mask_rows import Masked
+from regraft.data.passages import Texts
 from regraft.data.rows import Folders, Tables, of_source
 from regraft.data.spool import Spool
+from regraft.data.talk_rows import Talks
 from regraft.data.targets import READERS, Learnt, Read
 from regraft.data.unknown import MODEL
 from regraft.errors import DataError, suggest
 from regraft.spec import FORMS, SPLITS, Form, Parts
 
-Rows = Tables | Folders | Masked
+Rows = Tables | Folders | Masked | Talks | Texts
 TaskLike = str | tuple[str, Form]
 """A task by name; one that does not come with the package by name and form."""
 TOLERATED_SHARE = 0.01

@@ -15,8 +15,10 @@ from regraft.data.hub import open_tables
 from regraft.data.legend import Legend, parted
 from regraft.data.mask_rows import Masked, of_folders
 from regraft.data.names import FILE_ENDINGS
+from regraft.data.passages import Texts, texts_in
 from regraft.data.sources import ClassFolders, Source
 from regraft.data.tables import TableFile, open_table, sample
+from regraft.data.talk_rows import Talks, talks_in
 from regraft.errors import DataError, suggest
 from regraft.spec import PART, Form
 
@@ -121,9 +123,11 @@ class Folders:
                     yield Raw(inputs, [label] * len(some), where, [split] * len(some))
 
 
-def of_source(source: Source, *, form: Form | None, input: str | None, target: str | None) -> Tables | Folders | Masked:
+def of_source(source: Source, *, form: Form | None, input: str | None, target: str | None) -> Tables | Folders | Masked | Talks | Texts:
     """``form``: what the task asks for; None to see what is there. ``input``: a column, a folder that relative image paths start from, or both as ``column@folder``; ``target``: a column.
     Of masks in folders they name these folders. ``target`` may say which values in masks to ignore (``ignore=255``)."""
+    if source.texts:
+        return texts_in(source.texts, source.root, form)
     ignore: frozenset[int] = frozenset()
     if (form is not None and form.target == "mask") or (form is None and (source.masks or not source.folders)):
         target, ignore = parted(target)
@@ -143,6 +147,8 @@ def of_source(source: Source, *, form: Form | None, input: str | None, target: s
                             "leave --task out, or give a table")  # fmt: skip
         return found
     files = _tables(source)
+    if (talks := talks_in(files, form=form, input=input, target=target)) is not None:
+        return talks
     first = files.get("train") or next(iter(files.values()))
     column, root = _column_and_root(input, first[0].columns, source.root)
     head = sample(first[0], SAMPLE_ROWS)

@@ -6,6 +6,7 @@
     images/ masks/                           images and a mask for each (mask_pairs.py)
     84/121123/84-121123.trans.txt            transcripts beside sounds, as in LibriSpeech (trans_files.py)
     tickets.csv                              one table, by itself or alone in a folder
+    plays.txt, or a folder of .txt files     plain text, to learn to go on with
     hf:owner/name                            hub data set, when online
 
 Whatever else lies in the folder is named aloud.
@@ -28,7 +29,7 @@ TEXT_ENDINGS = frozenset({".txt"})
 NO_DATA = frozenset({".md", ".rst", ".html", ".pdf", ""})
 IMAGES_LEVEL = ("images", "imgs", "image")
 WHAT_IS_READ = (
-    "a folder of class folders, a folder with train/ and test/, images/ beside masks/, or a .csv .tsv .jsonl .json .parquet .conll file"
+    "a folder of class folders, a folder with train/ and test/, images/ beside masks/, or a .csv .tsv .jsonl .json .parquet .conll .txt file"
 )
 
 
@@ -51,7 +52,7 @@ class ClassFolders:
 class Source:
     """``root``: what paths are relative to. Exactly one of ``folders`` and ``tables`` is filled; their keys are split names, or ``""``
     where nothing says which split a file belongs to. ``masks``: images with masks; beside ``folders`` where these are classes of images that have masks
-    too. ``hub``: name of a hub data set. ``said``: what was found and what was left out."""
+    too. ``texts``: files of plain text by split. ``hub``: name of a hub data set. ``said``: what was found and what was left out."""
 
     root: Path
     layout: str
@@ -60,6 +61,7 @@ class Source:
     hub: str = ""
     said: tuple[str, ...] = ()
     masks: mask_pairs.Pairs | None = None
+    texts: dict[str, list[Path]] = field(default_factory=dict)
 
 
 def resolve(reference: str | Path) -> Source:
@@ -79,6 +81,8 @@ def resolve(reference: str | Path) -> Source:
 
 
 def _file(path: Path) -> Source:
+    if path.suffix.lower() in TEXT_ENDINGS and not is_table(path):
+        return Source(path.parent, "plain text", texts={"": [path]})
     if not is_table(path):
         raise DataError(f"read {path}", f"a {path.suffix or 'file without an ending'}", f"give {WHAT_IS_READ}")
     return Source(path.parent, "table", tables={"": [path]})
@@ -99,11 +103,27 @@ def _folder(root: Path) -> Source:
     masks = mask_pairs.find(root) if folders else None
     if masks and masks.plain:
         return Source(root, "images and masks", masks=masks)
+    if not tables and not masks and (texts := _texts(root, entries)):
+        return texts
     found = _of_classes(root, entries, tables)
     if masks and found.folders:
         more = "Masks lie beside the images: --task semantic-segmentation learns them."
         return replace(found, masks=masks, said=(*found.said, more))
     return found
+
+
+def _texts(root: Path, entries: list[Path]) -> Source | None:
+    """Files of plain text that lie in ``root`` itself, no class folders beside them; those named train, valid or test give the splits."""
+    files = [entry for entry in entries if entry.is_file() and entry.suffix.lower() in TEXT_ENDINGS]
+    if not files or any(entry.is_dir() for entry in entries):
+        return None
+    named = {file: split_of(file.stem) or "" for file in files}
+    parts: dict[str, list[Path]] = {}
+    for file in files:
+        if named[file] or not any(named.values()):
+            parts.setdefault(named[file], []).append(file)
+    used = {file.name for held in parts.values() for file in held}
+    return Source(root, "plain text", texts=parts, said=_left_out(root, entries, used))
 
 
 def _of_classes(root: Path, entries: list[Path], tables: list[Path]) -> Source:

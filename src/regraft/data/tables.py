@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from regraft.data import conll
 from regraft.data.conll import Conll
+from regraft.data.conversations import layout_in
 from regraft.data.delimited import Delimited
 from regraft.data.records import Columnar, Lines
 from regraft.data.trans_files import ENDING, TransFile
@@ -63,7 +64,7 @@ def open_table(path: Path, *, fewest_columns: int = 2) -> TableFile:
         return TransFile(path)
     ending = path.suffix.lower()
     table: TableFile = Conll(path) if ending in SNIFFED and conll.looks_like(path) else FORMATS[ending](path)
-    if len(table.columns) < fewest_columns:
+    if len(table.columns) < fewest_columns and layout_in(table.columns) is None:
         raise DataError(
             f"read {path}",
             f"only one column: {', '.join(table.columns) or '(none)'}",

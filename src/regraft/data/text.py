@@ -8,7 +8,7 @@ words         [CLS] Jo ##han lives [SEP]                          the tag of a w
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any, final
@@ -33,12 +33,13 @@ NO_LIMIT = 1_000_000  # tokenizers without a limit state a huge number in its pl
 @dataclass(frozen=True, eq=False, slots=True)
 class Flat:
     """Rows of different lengths one after the other: row i of ``tokens`` is ``tokens[offsets[i]:offsets[i + 1]]``; ``types`` (token types) and
-    ``tags`` (of each token) lie the same way, None where there are none."""
+    ``tags`` (of each token) lie the same way, None where there are none; so do ``segments``: numbers from 1 of the parts of a row that do not see each other."""
 
     tokens: np.ndarray
     offsets: np.ndarray
     types: np.ndarray | None = None
     tags: np.ndarray | None = None
+    segments: np.ndarray | None = None
 
 
 @final
@@ -54,11 +55,16 @@ class TextEncoded(Encoded):
         cut: np.ndarray,
         tokenizer: Any,
         limit: int | None,
+        also: Mapping[str, Any] | None = None,
     ) -> None:
+        """``also``: what else was done to the texts (JSON)."""
         self.pad_id, self.pad_left = pad_id(tokenizer), tokenizer.padding_side == "left"
-        facts = {"kind": "text", "tokenizer": tokenizer_digest(tokenizer), "max_length": limit, "pad": [self.pad_id, self.pad_left]}
+        facts = {"kind": "text", "tokenizer": tokenizer_digest(tokenizer), "max_length": limit, "pad": [self.pad_id, self.pad_left], **(also or {})}
         super().__init__(targets, digests, digest.of_json(facts), lengths=np.diff(flat.offsets).astype(np.int32), cut=cut)
-        self.tokens, self.offsets, self.types, self.tags = flat.tokens, flat.offsets, flat.types, flat.tags
+        self.tokens, self.offsets, self.types, self.tags, self.segments = flat.tokens, flat.offsets, flat.types, flat.tags, flat.segments
+        if flat.tags is not None:
+            has_target = np.concatenate([[0], np.cumsum(flat.tags != IGNORE)])
+            self.learned = np.diff(has_target[flat.offsets]).astype(np.int32)
 
     def batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> dict[str, Tensor]:
         import torch
@@ -67,6 +73,8 @@ class TextEncoded(Encoded):
         laid = {"input_ids": self._laid(self.tokens, mask, places, self.pad_id), "attention_mask": mask.astype(np.int64)}
         if self.types is not None:
             laid["token_type_ids"] = self._laid(self.types, mask, places, 0)
+        if self.segments is not None:
+            laid["segments"] = self._laid(self.segments, mask, places, 0)
         return {name: torch.from_numpy(array) for name, array in laid.items()}
 
     def target_batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> Tensor:

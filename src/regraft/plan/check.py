@@ -54,6 +54,9 @@ def something_trains(plan: Plan, outline: Outline) -> Iterator[str]:
         if not any(cell.trainable and cell.lr_scale > 0 for cell in phase.cells):
             raise PlanError(f"phase {phase.name!r}", "nothing trains in it: every cell is frozen, or its rate is 0",
                             "let the head train, or leave the phase out")  # fmt: skip
+        if outline.own_head == "tied" and not any(cell.trainable for cell in phase.cells[:-1]):
+            raise PlanError(f"phase {phase.name!r} training the head alone", "the table of this head is that of the stem, which is frozen",
+                            "top(n=1) or more, lora or full")  # fmt: skip
         for name, cell in zip(plan.stages, phase.cells, strict=True):
             if cell.lr_scale < 0:
                 raise PlanError(
@@ -61,7 +64,7 @@ def something_trains(plan: Plan, outline: Outline) -> Iterator[str]:
                 )
             if cell.trainable and cell.lr_scale == 0:
                 yield f"phase {phase.name!r}: {name} is trainable at rate 0, so it moves by weight decay alone"
-    if not any(phase.cells[-1].trainable for phase in plan.phases):
+    if outline.own_head == "none" and not any(phase.cells[-1].trainable for phase in plan.phases):
         yield "the head never trains: right only where it comes from a parent that knew the same classes"
 
 

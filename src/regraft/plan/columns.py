@@ -38,18 +38,25 @@ def keep_trainable(phases: tuple[Phase, ...], chosen: frozenset[int]) -> tuple[P
     return over_stages(phases, lambda index, cell: cell if index in chosen else FROZEN)
 
 
-def stand(phases: tuple[Phase, ...], edit: Edit, chosen: frozenset[int]) -> tuple[Phase, ...]:
-    """``edit`` in those trainable stages that are ``chosen``, and it alone moves there; every other stage is frozen."""
+def stand(phases: tuple[Phase, ...], edit: Edit, chosen: frozenset[int], *, outline: Outline) -> tuple[Phase, ...]:
+    """``edit`` in those trainable stages that are ``chosen``, and it alone moves there; every other stage is frozen, and so is a head that is pretrained."""
 
     def fill(index: int, cell: Cell) -> Cell:
         return replace(cell, edit=edit, only="edit") if cell.trainable and index in chosen else FROZEN
 
-    filled = over_stages(phases, fill)
+    filled = resting(over_stages(phases, fill), outline)
     trained = any(cell.trainable for phase in phases for cell in phase.cells[:-1])
     if trained and not any(cell.edit for phase in filled for cell in phase.cells):
         raise PlanError(f"{edit.label} in the stages that train so far", "none of them has a layer that it could stand over",
                         "choose other stages before it, or other layers (where=...)")  # fmt: skip
     return filled
+
+
+def resting(phases: tuple[Phase, ...], outline: Outline) -> tuple[Phase, ...]:
+    """``phases`` with a head that is the host's own, and pretrained as the stages are, frozen as they are where little of them moves."""
+    if outline.own_head == "none":
+        return phases
+    return tuple(phase.with_cells((*phase.cells[:-1], FROZEN)) for phase in phases)
 
 
 def distance(outline: Outline, index: int) -> int:

@@ -32,6 +32,8 @@ HASHED_BYTES_PER_S = 5e8
 """SHA-256 on an ordinary core: preflight reads all weights twice in each phase, the lineage what it stores once."""
 STEP_S = 2e-3
 """What a step costs beside its operations: batches, the loop. Measured: 1 to 2 ms."""
+LOGIT_COPIES = 3
+"""Of a language model's logits: as they are said, in fp32, and as the loss keeps them."""
 SOLVER_PASSES = 100
 """Products of features and head that L-BFGS takes to its optimum, its folds of cross-validation included: the order of it."""
 
@@ -171,7 +173,7 @@ def _length_scale(outline: Outline, facts: Facts) -> float:
 def _split_operations(phase: Phase, outline: Outline, facts: Facts) -> tuple[float, float]:
     """Floating-point operations of one example's forward pass, below the boundary and from it up, the head with it."""
     per_stage = _operations(outline, facts)
-    head = 2.0 * outline.width * facts.num_classes
+    head = 2.0 * outline.width * facts.num_classes * (facts.mean_length if outline.own_head != "none" else 1.0)
     return sum(per_stage[: phase.boundary]), sum(per_stage[phase.boundary :]) + head
 
 
@@ -206,7 +208,7 @@ def _memory(plan: Plan, phase: Phase, outline: Outline, facts: Facts) -> int:
     scale = _length_scale(outline, facts) * facts.value_bytes / FP32_BYTES
     kept = _kept_bytes(plan, outline.stages[phase.boundary :])
     passing = 2 * max((stage.entry_bytes for stage in outline.stages), default=0)
-    in_training = average * FP32_BYTES + plan.settings.batch_size * scale * max(kept, passing)
+    in_training = average * FP32_BYTES + plan.settings.batch_size * (scale * max(kept, passing) + _said_bytes(outline, facts))
     in_preflight = (1 + states) * moving * FP32_BYTES if states else 0
     return int((weights + states * moving) * FP32_BYTES + max(in_training, in_preflight))
 
@@ -217,6 +219,11 @@ def _kept_bytes(plan: Plan, stages: Sequence[StageOutline]) -> int:
     if plan.settings.gradient_checkpointing:
         return sum(stage.entry_bytes for stage in stages) + max(each, default=0)
     return sum(each)
+
+
+def _said_bytes(outline: Outline, facts: Facts) -> float:
+    """Of one example: the logits at every place of a language model, and what their loss keeps of them."""
+    return LOGIT_COPIES * FP32_BYTES * facts.mean_length * facts.num_classes if outline.own_head != "none" else 0.0
 
 
 def _added_in(phase: Phase, outline: Outline) -> tuple[int, ...]:

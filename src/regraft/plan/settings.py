@@ -15,6 +15,7 @@ class Settings:
     ``wise_ft``: the last phase ends so far along the straight way from the weights that it began with to those that it trained (Wortsman et al. 2021,
     2109.01903); 1 is where training ended. ``refit``: train on train + valid; where valid has something to tell first (``tried_first``), once more and for as long.
     ``gradient_checkpointing``: of a trunk's stage only what enters it is held for the backward pass (1604.06174): less memory for a third more work.
+    ``packing``: several conversations or texts to a row, each of which sees itself alone, so that hardly a place is padding.
     ``keep``: what the generation keeps of its data, for its children to be measured on and to learn again; ``replay``: training examples
     of each class among it. ``beam``: how many texts are followed at once where sounds are written down; 1: the likeliest character of each frame."""
 
@@ -38,6 +39,7 @@ class Settings:
     augment: tuple[tuple[str, float | int | str | bool], ...] = ()
     input_size: int = 0
     max_length: int = 0
+    packing: bool = False
     gradient_checkpointing: bool = False
     beam: int = 1
     seed: int = 0

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
-from regraft.report import classes, curves, drift, errors, grid, origins, results, scatter
+from regraft.report import classes, curves, drift, errors, grid, origins, results, samples, scatter
 from regraft.report.markup import Html, el, join
 from regraft.report.numbers import count, interval, moment, number, percent, quantity, rate, seconds, size
 from regraft.report.reading import Document, headline, mapping, verdict
@@ -27,6 +27,7 @@ SECTIONS: tuple[tuple[str, str, Section], ...] = (
     ("classes", "Class by class", classes.table),
     ("confusion", "What is taken for what", classes.confusions),
     ("calibration", "How sure, how right", results.reliability),
+    ("samples", "What it answers", samples.section),
     (ERRORS, "Worst errors", lambda document: errors.section(document, 0)),
     ("cost", "Cost", origins.cost),
     ("lineage", "Where it comes from", origins.lineage),

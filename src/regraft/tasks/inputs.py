@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from regraft.data.turns import written
 from regraft.errors import RequestError
 from regraft.spec import PART, Form
 
@@ -20,6 +21,8 @@ def given(inputs: Sequence[Input], form: Form) -> list[str]:
 
 
 def _one(item: Input, form: Form) -> str:
+    if form.parts == "turns":
+        return _turns(item)
     if form.parts == "one":
         if not isinstance(item, str):
             raise RequestError(f"predict {item!r}"[:80], "several texts where one is expected", "one text for each example")
@@ -33,6 +36,13 @@ def _one(item: Input, form: Form) -> str:
         )
     parts = [part.replace(PART, " ") for part in parts]
     return PART.join(part if part.strip() else "-" for part in parts) if form.parts == "words" else PART.join(parts)
+
+
+def _turns(item: Input) -> str:
+    """A text is what a person says; a list holds the turns of a conversation, as (role, what was said)."""
+    if isinstance(item, str):
+        return item if item.startswith('[["') else written([("user", item)])
+    return written([(str(role), str(said)) for role, said in item])
 
 
 def shown(item: Input) -> Any:

@@ -6,8 +6,10 @@ from importlib.metadata import entry_points
 
 from regraft.errors import RequestError, suggest
 from regraft.tasks.classification import AUDIO_CLASSIFICATION, IMAGE_CLASSIFICATION, TEXT_CLASSIFICATION, TEXT_PAIR_CLASSIFICATION
+from regraft.tasks.language import CAUSAL_LANGUAGE_MODEL
 from regraft.tasks.multilabel import IMAGE_MULTILABEL, TEXT_MULTILABEL
 from regraft.tasks.ordinal import IMAGE_ORDINAL, TEXT_ORDINAL
+from regraft.tasks.preference import PREFERENCE
 from regraft.tasks.regression import IMAGE_REGRESSION, TEXT_PAIR_REGRESSION, TEXT_REGRESSION
 from regraft.tasks.segmentation import SEMANTIC_SEGMENTATION
 from regraft.tasks.speech import SPEECH_RECOGNITION
@@ -21,6 +23,7 @@ BUILT_IN = {
         TEXT_CLASSIFICATION, IMAGE_CLASSIFICATION, AUDIO_CLASSIFICATION, TEXT_PAIR_CLASSIFICATION,
         TEXT_REGRESSION, IMAGE_REGRESSION, TEXT_PAIR_REGRESSION, TEXT_ORDINAL, IMAGE_ORDINAL,
         TEXT_MULTILABEL, IMAGE_MULTILABEL, TOKEN_CLASSIFICATION, SEMANTIC_SEGMENTATION, SPEECH_RECOGNITION,
+        CAUSAL_LANGUAGE_MODEL, PREFERENCE,
     )
 }  # fmt: skip
 

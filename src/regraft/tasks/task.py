@@ -72,6 +72,9 @@ class Task:
     ``augmentations``: names of those that leave the targets true; ``None``: all of the input's kind. ``mixable(targets, outputs) -> (B, k)``: the
     form in which the targets of two examples can be mixed.
     ``unfit(trunk, encoded) -> Unfit``: examples that cannot be learned on this trunk. ``reads``: settings of the run that are facts of the task.
+    ``respond(network, tokenizer, inputs, limit)``: one JSON object for each input, said by the model itself and not read off its scores (``limit``: tokens that it
+    reads). ``objective``: what is minimised where nobody asks for anything. ``refers``: answers are measured against those of the network that training started
+    from, which the conductor puts in the targets' place.
     ``bind(facts) -> Task``. ``settle(scores, targets) -> facts`` that are decided on valid once training is over (thresholds).
     """
 
@@ -98,6 +101,9 @@ class Task:
     unfit: Callable[[Trunk, Encoded], Unfit] | None = None
     reads: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    respond: Callable[..., list[dict[str, Any]]] | None = None
+    objective: str = ""
+    refers: bool = False
 
     @property
     def kind(self) -> InputKind:

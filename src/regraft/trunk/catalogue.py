@@ -12,10 +12,12 @@ from pathlib import Path
 
 from regraft.spec import InputKind
 
-BUNDLED = ("minilm", "vision", "audio")
+BUNDLED = ("minilm", "vision", "audio", "decoder")
+SPEAKING = ("gpt2", "llama", "qwen2", "qwen3", "mistral", "smollm3")
+"""transformers' model types that go on with a text."""
 KINDS: dict[str, InputKind] = {
     **dict.fromkeys(("bert", "roberta", "xlm-roberta", "camembert", "electra", "distilbert", "deberta", "deberta-v2"), "text"),
-    **dict.fromkeys(("gpt2", "llama", "qwen2", "qwen3", "mistral", "smollm3"), "text"),
+    **dict.fromkeys(SPEAKING, "text"),
     **dict.fromkeys(("vit", "deit"), "image"),
     **dict.fromkeys(("wav2vec2", "hubert", "wavlm", "whisper"), "audio"),
 }
@@ -24,13 +26,14 @@ KINDS: dict[str, InputKind] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
-    """``parameters``: how many, 0 where unknown. ``offline``: can be loaded now, without a network."""
+    """``parameters``: how many, 0 where unknown. ``offline``: can be loaded now, without a network. ``speaks``: it goes on with a text."""
 
     reference: str
     kind: InputKind
     parameters: int
     offline: bool
     note: str
+    speaks: bool = False
 
 
 TO_FETCH = (
@@ -75,6 +78,10 @@ def audio_file() -> Path:
     return Path(__file__).parent / "bundled" / "audio.safetensors"
 
 
+def decoder_folder() -> Path:
+    return Path(__file__).parent / "bundled" / "decoder"
+
+
 def hub_cache() -> Path:
     """The folder in which huggingface_hub keeps what it has fetched, by the same environment variables."""
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"
@@ -95,6 +102,9 @@ def _bundled() -> Iterator[ModelInfo]:
         yield ModelInfo(
             reference="bundled:audio", kind="audio", parameters=887_072, offline=True, note="mel_resnet, spoken English words, 16 kHz"
         )
+    if (decoder_folder() / "model.safetensors").is_file():
+        yield ModelInfo(reference="bundled:decoder", kind="text", parameters=4_000_000, offline=True, speaks=True,
+                        note="small Llama, English plays and conversations, 512 tokens")  # fmt: skip
 
 
 def _cached() -> Iterator[ModelInfo]:
@@ -108,7 +118,8 @@ def _cached() -> Iterator[ModelInfo]:
             yield ModelInfo(reference=f"timm:{name[5:]}", kind="image", parameters=parameters, offline=True, note="in the hub's cache")
         elif config.get("model_type") in KINDS:
             kind = KINDS[config["model_type"]]
-            yield ModelInfo(reference=f"hf:{name}", kind=kind, parameters=parameters, offline=True, note="in the hub's cache")
+            yield ModelInfo(reference=f"hf:{name}", kind=kind, parameters=parameters, offline=True, note="in the hub's cache",
+                            speaks=config["model_type"] in SPEAKING)  # fmt: skip
 
 
 def _read(file: Path) -> dict:

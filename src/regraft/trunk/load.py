@@ -24,17 +24,18 @@ if TYPE_CHECKING:
 __all__ = ["ModelInfo", "available", "load", "rebuild"]
 
 
-def load(reference: str, *, pretrained: bool = True, input_size: int = 0, online: bool | None = None) -> Trunk:
+def load(reference: str, *, pretrained: bool = True, input_size: int = 0, online: bool | None = None, language: bool = False) -> Trunk:
     """The trunk that ``reference`` names.
 
     ``pretrained=False``: random weights. ``input_size``: pixels to a side, 0 for the model's own. ``online``: may the network be
-    used? ``None`` means only where the reference needs it and ``HF_HUB_OFFLINE`` is not set. Raises ``TrunkError``.
+    used? ``None`` means only where the reference needs it and ``HF_HUB_OFFLINE`` is not set. ``language``: of a decoder with its output layer
+    (``Trunk.own_head``). Raises ``TrunkError``.
     """
     may_fetch = _may_fetch() if online is None else online
     typed = parse(reference)
     named = resolve(typed)
     try:
-        trunk = _opener(named.source)(named, Wanted(pretrained=pretrained, input_size=input_size, online=may_fetch))
+        trunk = _opener(named.source)(named, Wanted(pretrained=pretrained, input_size=input_size, online=may_fetch, language=language))
     except NotHere as error:
         guess = "" if typed.source else f"no bundled, timm or torchvision model has this name, and as '{named}' "
         raise TrunkError(f"model {reference!r}", guess + error.found, _near(named) + error.advice) from error

@@ -46,6 +46,7 @@ def measure(trunk: Trunk, probe_length: int = 0) -> Outline:
         pooling=trunk.pooling,
         probe_length=length,
         pretraining_lr=trunk.pretraining_lr,
+        own_head="none" if trunk.own_head is None else "tied" if trunk.ties_head else "untied",
     )
 
 

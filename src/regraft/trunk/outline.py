@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from regraft.spec import InputSpec, Pooling
+
+
+OwnHead = Literal["none", "tied", "untied"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +40,8 @@ class StageOutline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outline:
-    """``probe_length``: tokens (or samples) of the example that was counted; 0 for images."""
+    """``probe_length``: tokens (or samples) of the example that was counted; 0 for images. ``own_head``: is the head the host's own output layer, pretrained
+    with it, and is its table that of the stem (tied)?"""
 
     reference: str
     family: str
@@ -47,6 +51,7 @@ class Outline:
     pooling: Pooling = "none"
     probe_length: int = 0
     pretraining_lr: float | None = None
+    own_head: OwnHead = "none"
 
     @property
     def stage_names(self) -> tuple[str, ...]:

@@ -41,6 +41,7 @@ class Trunk:
     ``assets``: files that the rebuilt model needs beside its tensors (config.json, tokenizer.json), by name.
     ``tokenizer``: for text; ``None`` elsewhere.
     ``fresh``: names of stages that no pretraining has seen and that start from random weights (recurrent layers over word vectors).
+    ``own_head``: the host's own output layer, for a task that goes on using it (a language model's), also once it is off the host.
     """
 
     host: nn.Module
@@ -57,6 +58,7 @@ class Trunk:
     assets: dict[str, bytes] = field(default_factory=dict)
     tokenizer: Any = None
     fresh: tuple[str, ...] = ()
+    own_head: nn.Module | None = None
 
     def __post_init__(self) -> None:
         check_cover(self)
@@ -82,6 +84,12 @@ class Trunk:
     @property
     def stage_names(self) -> tuple[str, ...]:
         return tuple(stage.name for stage in self.stages)
+
+    @property
+    def ties_head(self) -> bool:
+        """Is the own head's table that of the stem?"""
+        owned = {id(p) for stage in self.stages for _, p in stage.named_parameters(self.host)}
+        return self.own_head is not None and any(id(p) in owned for p in self.own_head.parameters())
 
     @property
     def map_axis(self) -> int:

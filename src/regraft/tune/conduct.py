@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from regraft import lineage
+from regraft import lineage, tasks
 from regraft.advise import model as models
 from regraft.advise.probe import ProbeResult, probe
 from regraft.cache import Cache
@@ -22,11 +22,11 @@ from regraft.train import lr_range
 from regraft.train.history import Observer
 from regraft.train.objective import Ask, read
 from regraft.trunk import machine
-from regraft.tune import teacher, weigh
+from regraft.tune import reference, teacher, weigh
 from regraft.tune.decide import FIND, decide, forecast, pace
 from regraft.tune.execute import CACHE_BYTES, Execution
 from regraft.tune.generation import Generation
-from regraft.tune.job import Job, Work, candidates, no_work, open_data, open_job
+from regraft.tune.job import Job, Work, candidates, no_work, open_data, open_job, speaks
 from regraft.tune.request import Request
 
 __all__ = ["plan", "tune"]
@@ -96,14 +96,16 @@ def of_plan(made: Plan, options: Mapping[str, Any]) -> Request:
 
 def _planned(request: Request, store: lineage.Store, *, probing: bool, work: Work) -> tuple[Plan, Job]:
     """The plan and the job that it was made from. A model or a strategy that was not given is chosen by a probe, where probing is on."""
-    objectives = teacher.settled(read(request.objective), store)
+    asked = teacher.settled(read(request.objective), store)
     dataset = open_data(request, work)
+    objectives = asked or read(tasks.of(dataset.task).objective)
     cache = Cache(store.cache_folder, CACHE_BYTES)
     job, found, reasons = _model(request, dataset, cache, work)
     if found is None and probing and request.strategy is None:
         found = _probe(job, cache)
     made = decide(job, machine.measure(), objectives=objectives, probe=found, reasons=(*reasons, *teacher.told(objectives, store)))
     if request.settings.get("lr") == FIND:
+        reference.refer(job, cache)
         made = _with_found_rate(made, job, teacher.asked(made, job, store, cache=cache))
     weighed = weigh.weighed(made, job, gflops=pace(job, machine.measure()), folder=store.cache_folder, limit_bytes=CACHE_BYTES)
     return (made if weighed == made else forecast(weighed, job, machine.measure())), job
@@ -113,7 +115,7 @@ def _model(request: Request, dataset: Dataset, cache: Cache, work: Work) -> tupl
     """The job on the model asked for; else on the only one that fits; else on the one whose features know the task best."""
     if request.model:
         return open_job(request, dataset, request.model, work), None, ()
-    references = candidates(dataset.kind)
+    references = candidates(dataset.kind, language=speaks(dataset))
     if len(references) == 1:
         return (
             open_job(request, dataset, references[0], work),
@@ -149,7 +151,8 @@ def _probe(job: Job, cache: Cache | None) -> ProbeResult | None:
 def _with_found_rate(made: Plan, job: Job, asked: Mapping[Ask, Any]) -> Plan:
     network = job.network(dropout=made.settings.dropout, seed=made.settings.seed)
     with torch.random.fork_rng():
-        found = lr_range.find(network, made, job.task, {"train": job.encoded("train"), "asked": asked})
+        train = job.learned("train", made.settings)
+        found = lr_range.find(network, made, job.fitting(train), {"train": train, "asked": asked})
     settings = replace(made.settings, lr=found.suggested)
     reason = f"lr {found.suggested:.2g}: a tenth of the rate at which the loss was lowest in a range test of {len(found.curve)} steps (Smith 2015)"
     kept = tuple(r for r in made.reasons if not r.startswith("lr "))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.data import Split
+from regraft.data.turns import prompt_of, readable, turns_of
 from regraft.plan import explain
 from regraft.plan.plan import Plan
 from regraft.spec import PART
@@ -56,7 +57,7 @@ def tune_document(generation: Mapping[str, Any], plan: Plan, job: Job, *, report
 
 def report_document(
     tune: Mapping[str, Any], plan: Plan, job: Job, history: History, *, evaluation: Mapping[str, Any], errors: list[dict[str, Any]],
-    command: str, manifest: Mapping[str, Any],
+    command: str, manifest: Mapping[str, Any], samples: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """Everything that the page and the model card draw."""
     return {
@@ -72,6 +73,7 @@ def report_document(
         **{key: evaluation[key] for key in DRAWN if key in evaluation},
         "history": curves(history),
         "errors": errors,
+        **({"samples": samples} if samples else {}),
         "forecast": plan.cost,
         "drift": history.drift,
         "events": history.events,
@@ -109,7 +111,7 @@ def errors_shown(task: Task, scores: NDArray[Any], split: Split, classes: tuple[
 
     return [
         {
-            "input": Path(inputs[mistake.row]).name if task.kind in IN_FILES else inputs[mistake.row].replace(PART, BETWEEN[split.parts]),
+            "input": input_shown(inputs[mistake.row], task, split),
             "image": picture(mistake.row) if task.kind == "image" else None,
             **({"audio": snippet(inputs[mistake.row])} if task.kind == "audio" else {}),
             **({"beside": list(BESIDE)} if task.pictures else {}),
@@ -119,6 +121,14 @@ def errors_shown(task: Task, scores: NDArray[Any], split: Split, classes: tuple[
         }
         for mistake in found
     ]
+
+
+def input_shown(given: str, task: Task, split: Split) -> str:
+    """An input in words: the name of a file, the parts of a text, or what was said before the last answer."""
+    if split.parts == "turns":
+        turns = turns_of(given)
+        return readable(prompt_of(turns) or turns)
+    return Path(given).name if task.kind in IN_FILES else given.replace(PART, BETWEEN[split.parts])
 
 
 def thumbnail(path: Path, beside: Sequence[NDArray[np.uint8]] = ()) -> str:

@@ -51,7 +51,7 @@ def _door(network: Network, encoded: Encoded) -> Callable[[NDArray[np.integer]],
 
 def _batches(encoded: Encoded, work: Callable[[int, int], None] | None) -> Iterator[tuple[NDArray[np.integer], NDArray[np.integer]]]:
     done = 0
-    for rows in evaluation_batches(len(encoded), BATCH_SIZE, lengths=encoded.lengths):
+    for rows in evaluation_batches(len(encoded), BATCH_SIZE, lengths=encoded.lengths, token_budget=encoded.most_together):
         yield rows, rows
         done += len(rows)
         if work:

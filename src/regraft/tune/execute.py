@@ -11,7 +11,7 @@ import resource
 import shutil
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ from regraft.surgery.statistics import StatisticsHead
 from regraft.train.fit import fit
 from regraft.train.history import History, Observer
 from regraft.trunk.network import Network
-from regraft.tune import document, evidence, keeping, record, teacher
+from regraft.tune import document, evidence, keeping, record, reference, samples, teacher
 from regraft.tune.doubts import doubts
 from regraft.tune.generation import Generation
 from regraft.tune.job import Job
@@ -57,20 +57,24 @@ class Execution:
     command: str = ""
     parent: str | None = None
     profiled: bool = False
+    samples: list[dict[str, Any]] = field(default_factory=list, init=False)
 
     def go(self) -> Generation:
         if self.resume and (finished := self._finished()):
             return finished
         began = time.perf_counter()
-        self._open_folders()
+        self._open()
         base = self.base()
         if self.profiled:
             self.observer = Profiled(self.observer, self.folder)
+        said = [samples.answers(self.job, self.job.network(dropout=0.0, seed=0))] if self.job.task.respond else []
         network, history, measured = self.trained()
         if isinstance(self.observer, Profiled):
             self.observer.finish()
         if "test" in self.job.dataset.splits:
             measured["test"] = self.answered(network, "test")
+        if said:
+            self.samples = samples.rows(self.job, said[0], samples.answers(self.job, network))
         judged = self.judged(network, measured)
         facts = {**self._facts(network, history, measured, time.perf_counter() - began), **judged, "base": base}
         self.base()  # free where it still is; a gc during a long run may have taken what nothing referred to yet
@@ -83,15 +87,17 @@ class Execution:
 
     def measured(self, split: str) -> Measured:
         """Train, answer ``split``, and leave nothing behind: a control, of which only the figures are wanted."""
-        self._open_folders()
+        self._open()
         network, _, _ = self.trained()
         found = self.answered(network, split)
         shutil.rmtree(self.folder, ignore_errors=True)
         return found
 
-    def _open_folders(self) -> None:
+    def _open(self) -> None:
+        """The run's folder and cache, and what the task measures against."""
         self.folder = self.store.run_folder(self.name)
         self.cache = Cache(self.store.cache_folder, CACHE_BYTES) if self.plan.settings.cache else None
+        reference.refer(self.job, self.cache)
 
     def base(self) -> str | None:
         """The digest of the pretrained trunk, which is put into the store where it is not there yet."""
@@ -102,7 +108,7 @@ class Execution:
         refits = self.plan.settings.refit and "valid" in self.job.dataset.splits
         if refits and not self._tried_first():
             return *self._fitted_on_both("fit", self.plan), {}
-        train = self.job.encoded("train", margin=margin_of(self.plan.settings))
+        train = self.job.learned("train", self.plan.settings, margin=margin_of(self.plan.settings))
         network, history = self.fitted("fit", self.plan, ("train",), train, self.job.optional("valid"))
         measured = {"valid": self.answered(network, "valid")} if "valid" in self.job.dataset.splits else {}
         if refits:
@@ -117,7 +123,7 @@ class Execution:
 
     def _fitted_on_both(self, part: str, plan: Plan) -> tuple[Network, History]:
         margin = margin_of(plan.settings)
-        both = concat(self.job.encoded("train", margin=margin), self.job.encoded("valid", margin=margin))
+        both = concat(*(self.job.learned(split, plan.settings, margin=margin) for split in ("train", "valid")))
         return self.fitted(part, plan, ("train", "valid"), both, None)
 
     def _finished(self) -> Generation | None:
@@ -140,7 +146,7 @@ class Execution:
         network = self.job.network(dropout=settings.dropout, seed=settings.seed, fresh=any(phase.fresh for phase in plan.phases))
         rows = [self.job.dataset.splits[name] for name in splits]
         asked = teacher.asked(plan, self.job, self.store, cache=self.cache, examples=rows)
-        history = fit(network, plan, task=self.job.task, data={"train": train, "valid": valid, "asked": asked}, folder=self.folder / part,
+        history = fit(network, plan, task=self.job.fitting(train), data={"train": train, "valid": valid, "asked": asked}, folder=self.folder / part,
                       cache=self.cache, observer=self.observer, resume=self.resume)  # fmt: skip
         return network, history
 
@@ -205,7 +211,7 @@ class Execution:
         if shown:
             errors = document.errors_shown(self.job.task, shown.scores, self.job.dataset.splits[shown.split], self.job.dataset.classes)
             full = document.report_document(tune, self.plan, self.job, history, evaluation=shown.document, errors=errors,
-                                            command=self.command, manifest=manifest)  # fmt: skip
+                                            command=self.command, manifest=manifest, samples=self.samples)  # fmt: skip
             pages.write(page, full)
         return Generation(self.store, made, tune)
 

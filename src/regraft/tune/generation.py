@@ -19,9 +19,11 @@ from regraft.errors import RequestError
 from regraft.evaluate.compare import Verdict, paired
 from regraft.lineage.heads import chosen
 from regraft.report import pages
+from regraft.serve import rebuild
 from regraft.serve.predictor import Predictor
 from regraft.spec import SPLITS, Form, InputKind
 from regraft.tasks.inputs import Input
+from regraft.tune.reference import compare
 
 SEEN = "seen.examples"
 
@@ -140,6 +142,8 @@ class Generation:
         chosen = asked.split or next(name for name in reversed(SPLITS) if name in dataset.splits)
         rebuilt = self.predictor.rebuilt
         encoded = encode(dataset.splits[chosen], rebuilt.spec, rebuilt.tokenizer, max_length=manifest["plan"]["settings"]["max_length"])
+        if task.refers:
+            compare(rebuild.start(self.store, self.record), task, [encoded])
         return Found(chosen, encoded, dataset.rejected)
 
     def _warnings(self, encoded: Encoded) -> list[str]:

@@ -16,7 +16,11 @@ from regraft import tasks
 from regraft.data import Dataset, Split, load
 from regraft.data.decode import shorter_side
 from regraft.data.encode import Encoded, encode, prepare
+from regraft.data.language import pack, shown
+from regraft.data.template import name_of
+from regraft.data.text import length_limit
 from regraft.errors import RequestError, TrunkError
+from regraft.plan.settings import Settings
 from regraft.plan.strategy import parse
 from regraft.plan.surgery import parse_surgery, split_model
 from regraft.surgery import heads
@@ -53,6 +57,7 @@ class Job:
     edits: tuple[dict[str, Any], ...] = ()
     settled: dict[str, Any] = field(default_factory=dict)
     _encoded: dict[tuple[str, float], Encoded] = field(default_factory=dict)
+    _packed: dict[str, Encoded] = field(default_factory=dict)
 
     @property
     def task(self) -> Task:
@@ -68,8 +73,9 @@ class Job:
 
     @property
     def num_classes(self) -> int:
-        """Outputs of the head."""
-        return self.task.outputs(len(self.dataset.classes))
+        """Outputs of the head: those of the task, or those that the host's own has."""
+        own: Any = self.trunk.own_head
+        return self.task.outputs(len(self.dataset.classes)) if own is None else int(own.weight.shape[0])
 
     @cached_property
     def gflops(self) -> float:
@@ -93,6 +99,22 @@ class Job:
             self._encoded[split, margin] = self._encode(self.dataset.splits[split], margin)
         return self._encoded[split, margin]
 
+    def learned(self, split: str, settings: Settings, *, margin: float = 1.0) -> Encoded:
+        """A split as it is trained on: encoded, and with ``packing`` several conversations to a row."""
+        encoded = self.encoded(split, margin=margin)
+        if not settings.packing:
+            return encoded
+        if split not in self._packed:
+            limit = length_limit(int(self.request.settings.get("max_length", 0)), self.trunk.input, self.trunk.tokenizer)
+            self._packed[split] = pack(encoded, limit, self.trunk.tokenizer)
+        return self._packed[split]
+
+    def fitting(self, train: Encoded) -> Task:
+        """The task as it trains on ``train``: of a language model every learned token counts the same, however many there are to a row."""
+        if self.dataset.form.target != "text" or train.learned is None:
+            return self.task
+        return self.task.bound({**self.task.facts, "mean_tokens": max(float(train.learned.mean()), 1.0)})
+
     def optional(self, split: str) -> Encoded | None:
         return self.encoded(split) if split in self.dataset.splits else None
 
@@ -104,7 +126,7 @@ class Job:
     def network(self, *, dropout: float, seed: int, fresh: bool = False) -> Network:
         """A network of its own for one run: the pretrained trunk (random weights if ``fresh``), its classifier off, a new head on top."""
         torch.manual_seed(seed)
-        trunk, _ = open_trunk(self.reference, self.request, pretrained=not fresh)
+        trunk, _ = open_trunk(self.reference, self.request, pretrained=not fresh, language=speaks(self.dataset))
         return Network(trunk, self.task.head(trunk, len(self.dataset.classes), dropout))
 
 
@@ -115,10 +137,16 @@ def open_data(request: Request, work: Work = no_work) -> Dataset:
                 progress=work, **given)  # fmt: skip
 
 
-def open_trunk(reference: str, request: Request, *, pretrained: bool = True) -> tuple[Trunk, tuple[dict[str, Any], ...]]:
-    """The trunk that ``reference`` names, its classifier off, and the records of the surgery that the reference asks for."""
+def speaks(dataset: Dataset) -> bool:
+    """Is it the model's own words that are learned?"""
+    return dataset.form.parts == "turns"
+
+
+def open_trunk(reference: str, request: Request, *, pretrained: bool = True, language: bool = False) -> tuple[Trunk, tuple[dict[str, Any], ...]]:
+    """The trunk that ``reference`` names, its classifier off, and the records of the surgery that the reference asks for. ``language``: with the output
+    layer of a language model as its own head."""
     model, surgery = split_model(reference)
-    trunk = models.load(model, pretrained=pretrained, input_size=int(request.settings.get("input_size", 0)))
+    trunk = models.load(model, pretrained=pretrained, input_size=int(request.settings.get("input_size", 0)), language=language)
     heads.strip(trunk)
     if not surgery:
         return trunk, ()
@@ -131,7 +159,7 @@ def open_job(request: Request, dataset: Dataset, reference: str, work: Work = no
     """Load ``reference`` for ``dataset``; a model for another kind of input is refused before anything else happens."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(request.settings.get("seed", 0)))
-        trunk, edits = _opened(reference, request)
+        trunk, edits = _opened(reference, request, language=speaks(dataset))
     if trunk.input.kind != dataset.kind:
         raise RequestError(f"tune {reference} on {request.data}", f"the model takes {trunk.input.kind}, the data is {dataset.kind}",
                            "regraft models --task " + dataset.task)  # fmt: skip
@@ -141,28 +169,38 @@ def open_job(request: Request, dataset: Dataset, reference: str, work: Work = no
     return job
 
 
-def _opened(reference: str, request: Request) -> tuple[Trunk, tuple[dict[str, Any], ...]]:
+def _opened(reference: str, request: Request, *, language: bool) -> tuple[Trunk, tuple[dict[str, Any], ...]]:
     """With its weights; where they cannot be had, without, if the plan asked for starts from random ones anyway."""
     try:
-        return open_trunk(reference, request)
+        return open_trunk(reference, request, language=language)
     except TrunkError:
         if not request.strategy:
             raise
-        bare, edits = open_trunk(reference, request, pretrained=False)
+        bare, edits = open_trunk(reference, request, pretrained=False, language=language)
         strategy = parse(request.strategy) if isinstance(request.strategy, str) else request.strategy
         if not any(phase.fresh for phase in strategy(measure(bare))):
             raise
         return bare, edits
 
 
-def candidates(kind: str) -> list[str]:
-    """Models that can be loaded here without a network, for this kind of input, in the order of the catalogue."""
+def candidates(kind: str, *, language: bool = False) -> list[str]:
+    """Models that can be loaded here without a network, for this kind of input, in the order of the catalogue: decoders where the model's own words are
+    learned, and elsewhere only for want of others."""
     from regraft.trunk.catalogue import available
 
-    found = [model.reference for model in available() if model.offline and model.kind == kind]
+    fitting = [model for model in available() if model.offline and model.kind == kind]
+    found = [model.reference for model in fitting if model.speaks == language] or [model.reference for model in fitting if not language]
     if not found:
         raise RequestError(f"a model for {kind}", "none is installed here", "pip install 'regraft[offline]', or name one with --model")
     return found
+
+
+def example_of(job: Job) -> dict[str, Any]:
+    """Where a model's own words are learned: the first training example as it reads it, (text, is it learned?) piece by piece, and by which template."""
+    if not speaks(job.dataset):
+        return {}
+    train: Any = job.encoded("train")
+    return {"template": name_of(job.trunk.tokenizer), "example": [list(piece) for piece in shown(train, 0, job.trunk.tokenizer)]}
 
 
 def facts_of(job: Job) -> dict[str, Any]:
@@ -182,4 +220,5 @@ def facts_of(job: Job) -> dict[str, Any]:
         "rejected": [{"where": r.where, "reason": r.reason, "split": r.split} for r in data.rejected[:100]],
         "num_rejected": len(data.rejected),
         "outline": job.outline.json(),
+        **example_of(job),
     }

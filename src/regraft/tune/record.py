@@ -22,7 +22,8 @@ PACKAGES = ("torch", "torchvision", "timm", "transformers", "peft", "numpy")
 def base(store: lineage.Store, trunk: Trunk) -> str:
     """The digest of the pretrained trunk in the store, put there once for all generations."""
     manifest = {"reference": trunk.reference, "source": trunk.source, "family": trunk.family}
-    return store.add_base(manifest, packed(tensors.state(trunk.host, prefix="host.")), trunk.assets)
+    own = tensors.state(trunk.own_head, prefix="head.linear.") if trunk.own_head is not None and not trunk.ties_head else {}
+    return store.add_base(manifest, packed({**tensors.state(trunk.host, prefix="host."), **own}), trunk.assets)
 
 
 def write(

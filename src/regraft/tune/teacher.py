@@ -17,11 +17,10 @@ from torch import Tensor
 
 from regraft import digest, lineage
 from regraft.cache import Cache
-from regraft.cache.layout import Layout, TensorLayout
 from regraft.data import Split
 from regraft.data.encode import Encoded, encode
 from regraft.data.load import load_known
-from regraft.errors import PlanError, StorageError, suggest
+from regraft.errors import PlanError, suggest
 from regraft.plan.objective import Objective, Objectives
 from regraft.plan.plan import Plan
 from regraft.serve import rebuild
@@ -32,9 +31,9 @@ from regraft.train.terms import tapped
 from regraft.trunk.trunk import Inputs
 from regraft.tune import evidence
 from regraft.tune.job import Job, Work, no_work
+from regraft.tune.kept_answers import kept_answers
 
 PARENT, TRAIN = "parent", "train"
-OUTPUT = "output"
 FROM_GENERATIONS = ("logits", "features")
 
 
@@ -92,14 +91,8 @@ class Teacher:
         """What ``compute`` makes of all examples (n, width), from the cache where it is known."""
         digests = [one for part in examples for one in part.digests]
         key = digest.of_json({"teacher": self.record.digest, "what": what, "examples": digest.of_digests(digests)})
-        held = self.cache.get(key) if self.cache is not None else None
-        if held is not None:
-            known: NDArray[np.float32] = held.batch(np.arange(len(digests)))[OUTPUT].numpy()
-            return known
-        made = np.concatenate([compute(part if isinstance(part, Encoded) else self._encoded(part)) for part in examples])
-        if self.cache is not None:
-            _keep(self.cache, key, made)
-        return made
+        made = lambda: np.concatenate([compute(part if isinstance(part, Encoded) else self._encoded(part)) for part in examples])  # noqa: E731
+        return kept_answers(self.cache, key, len(digests), made)
 
     def _encoded(self, split: Split) -> Encoded:
         rebuilt = self.rebuilt
@@ -167,11 +160,3 @@ def _labelled(reference: str, job: Job) -> Encoded:
     found = load_known(reference, job.dataset.classes, task=job.dataset.task, input=request.input, target=request.target)
     split = next(found.splits[name] for name in SPLITS if name in found.splits)
     return encode(split, job.trunk.input, job.trunk.tokenizer, max_length=int(request.settings.get("max_length", 0)))
-
-
-def _keep(cache: Cache, key: str, made: NDArray[np.float32]) -> None:
-    layout = Layout((TensorLayout(OUTPUT, (0, 1), (made.shape[1],), "float32"),))
-    try:
-        cache.fill(key, [(np.arange(len(made)), {})], lambda _: {OUTPUT: torch.from_numpy(made)}, layout=layout, num_rows=len(made))
-    except StorageError:
-        return  # the answers are in hand: only the next run has to compute them again

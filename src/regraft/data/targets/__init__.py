@@ -5,7 +5,7 @@ labels as they are written --> learn (from train alone) --> classes and facts --
 
 from __future__ import annotations
 
-from regraft.data.targets import classes, levels, masks, numbers, sets, tags, transcripts
+from regraft.data.targets import answers, classes, levels, masks, numbers, sets, tags, transcripts
 from regraft.data.targets.reader import Learnt, Read, Reader
 from regraft.spec import Target
 
@@ -18,5 +18,7 @@ READERS: dict[Target, Reader] = {
     "set": sets.READER,
     "tags": tags.READER,
     "mask": masks.READER,
+    "text": answers.READER,
+    "preference": answers.READER,
     "transcript": transcripts.READER,
 }

@@ -21,4 +21,4 @@ def adapter(outline: Outline, phases: Phases, *, width: int = 64, placement: Pla
     blocks = frozenset(index for index, stage in enumerate(outline.stages) if stage.linears and stage.name.partition(".")[0] != STEM)
     if not blocks:
         raise PlanError(edit.label, f"{outline.reference} has no block with layers that an adapter could stand behind", "full or top(n=1)")
-    return stand(phases, edit, blocks)
+    return stand(phases, edit, blocks, outline=outline)

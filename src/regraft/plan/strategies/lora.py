@@ -31,7 +31,7 @@ def lora(
     if not everywhere:
         raise PlanError(edit.label, f"{outline.reference} has no linear layers", "full, top(n=1) or bias_only")
     chosen = set(select_modules(everywhere, edit.where))
-    return stand(phases, edit, frozenset(index for index, paths in enumerate(linears) if not chosen.isdisjoint(paths)))
+    return stand(phases, edit, frozenset(index for index, paths in enumerate(linears) if not chosen.isdisjoint(paths)), outline=outline)
 
 
 def _words(where: object) -> str:

@@ -2,6 +2,8 @@
 
 from regraft.train.objectives.class_balanced import class_balanced
 from regraft.train.objectives.distill import distill
+from regraft.train.objectives.dpo import dpo
+from regraft.train.objectives.dpo import dpo
 from regraft.train.objectives.ewc import ewc
 from regraft.train.objectives.feature_distill import feature_distill
 from regraft.train.objectives.focal import focal

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from regraft.errors import TrunkError
@@ -76,8 +77,36 @@ def run_hidden_states(host: Any, inputs: Inputs) -> Tensor:
 
 
 def run_decoder(host: Any, inputs: Inputs) -> Tensor:
-    """The last hidden states (B, L, width) of a decoder, its key-value cache off."""
-    return host.base_model(**inputs, use_cache=False).last_hidden_state
+    """The last hidden states (B, L, width) of a decoder, its key-value cache off. ``segments`` (B, L), where they are given, number the parts of a row
+    that do not see each other: every one begins at position 0 and attends to itself alone."""
+    given = dict(inputs)
+    segments = given.pop("segments", None)
+    if segments is not None:
+        given["attention_mask"] = within(segments, getattr(host.config, "_attn_implementation", "eager"))
+        given["position_ids"] = positions(segments)
+    return host.base_model(**given, use_cache=False).last_hidden_state
+
+
+def within(segments: Tensor, implementation: str) -> Tensor | None:
+    """(B, 1, L, L): each place sees the places up to it that are of its segment, padding (0) itself alone. As booleans, for eager attention as numbers to
+    add; ``None`` for flash attention, which tells segments apart by their positions."""
+    if "flash" in implementation:
+        return None
+    length = segments.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool, device=segments.device).tril()
+    itself = torch.eye(length, dtype=torch.bool, device=segments.device)
+    seen = (segments[:, :, None] == segments[:, None, :]) & (segments[:, None, :] > 0) & causal | itself
+    if implementation == "eager":
+        return torch.zeros(seen.shape, device=segments.device).masked_fill(~seen, torch.finfo(torch.float32).min)[:, None]
+    return seen[:, None]
+
+
+def positions(segments: Tensor) -> Tensor:
+    """(B, L) the place of each token in its segment, from 0."""
+    places = torch.arange(segments.shape[1], device=segments.device).expand_as(segments)
+    begins = torch.ones_like(segments, dtype=torch.bool)
+    begins[:, 1:] = segments[:, 1:] != segments[:, :-1]
+    return places - torch.where(begins, places, 0).cummax(1).values
 
 
 def is_transformer(host: Any, *model_types: str) -> bool:

@@ -1,4 +1,5 @@
-"""``bundled:minilm`` (the package of the extra ``offline``), and ``bundled:vision`` and ``bundled:audio`` (weights inside this package)."""
+"""``bundled:minilm`` (the package of the extra ``offline``), and ``bundled:vision``, ``bundled:audio`` and ``bundled:decoder`` (weights
+inside this package)."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from regraft.errors import TrunkError, suggest
 from regraft.spec import InputSpec
-from regraft.trunk.catalogue import BUNDLED, audio_file, minilm_folder, vision_file
+from regraft.trunk.catalogue import BUNDLED, audio_file, decoder_folder, minilm_folder, vision_file
 from regraft.trunk.reference import Reference
 from regraft.trunk.sources.wanted import Wanted
 from regraft.trunk.trunk import Trunk
@@ -25,6 +26,8 @@ def load(reference: Reference, wanted: Wanted) -> Trunk:
         return vision(vision_file(), wanted)
     if reference.name == "audio":
         return audio(audio_file(), wanted)
+    if reference.name == "decoder":
+        return decoder(decoder_folder(), wanted)
     raise TrunkError(f"model '{reference}'", "no model of that name is bundled", suggest(reference.name, BUNDLED))
 
 
@@ -56,6 +59,16 @@ def audio(file: Path, wanted: Wanted) -> Trunk:
                              "install a released wheel, or run pretraining/audio.py")  # fmt: skip
         fill(host, read_weights(file)[0], asked="load bundled:audio")
     return view(host, source={"library": "module", "function": AUDIO, "arguments": {}})
+
+
+def decoder(folder: Path, wanted: Wanted) -> Trunk:
+    """The small Llama that ``pretraining/decoder.py`` taught to go on with English plays and conversations: 512 tokens."""
+    from regraft.trunk.sources.transformers_library import from_folder
+
+    if not (folder / ("model.safetensors" if wanted.pretrained else "config.json")).is_file():
+        raise TrunkError("model 'bundled:decoder'", "this copy of regraft holds no pretrained decoder",
+                         "install a released wheel, or run pretraining/decoder.py")  # fmt: skip
+    return from_folder(folder, replace(wanted, online=False))
 
 
 def _minilm(wanted: Wanted) -> Trunk:

@@ -27,7 +27,7 @@ from regraft.trunk.trunk import Trunk
 
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json",
-    "merges.txt", "spiece.model", "spm.model", "tokenizer.model", "sentencepiece.bpe.model",
+    "merges.txt", "chat_template.jinja", "spiece.model", "spm.model", "tokenizer.model", "sentencepiece.bpe.model",
 )  # fmt: skip
 NO_HIDDEN_RANDOMNESS = {"layerdrop": 0.0, "encoder_layerdrop": 0.0, "apply_spec_augment": False}
 RESAMPLINGS = {0: "nearest", 2: "bilinear", 3: "bicubic"}
@@ -44,9 +44,11 @@ def load(reference: Reference, wanted: Wanted) -> Trunk:
 def from_folder(folder: Path, wanted: Wanted) -> Trunk:
     """The model saved in ``folder``; nothing outside it is read."""
     config = _config(folder)
-    host = _weighted(folder, config) if wanted.pretrained else _empty(_class(config), config)
+    cls = _class(config, language=wanted.language)
+    host = _weighted(folder, config, cls) if wanted.pretrained else _empty(cls, config)
     host = host.get_encoder() if config.model_type == "whisper" else host
     trunk = view(host)
+    trunk.own_head = _output_layer(host)
     if trunk.input.kind == "text":
         _describe_text(trunk, folder)
     if trunk.input.kind == "image":
@@ -64,7 +66,7 @@ def rebuild(source: dict[str, Any], assets: dict[str, bytes], facts: dict[str, A
         has_tokenizer = any(name in assets for name in TOKENIZER_FILES)
         tokenizer = _tokenizer(Path(place)) if has_tokenizer else None
     host = _empty(_class(config, source["class"]), config, source["arguments"])
-    return view(host, **facts, tokenizer=tokenizer)
+    return view(host, **facts, tokenizer=tokenizer, own_head=_output_layer(host))
 
 
 def _config(folder: Path) -> Any:
@@ -81,7 +83,12 @@ def _config(folder: Path) -> Any:
     return config
 
 
-def _class(config: Any, name: str = "") -> Any:
+def _output_layer(host: Any) -> Any:
+    """Of a language model, whole; ``None`` for a base model."""
+    return host.get_output_embeddings() if host.base_model is not host and hasattr(host, "generate") else None
+
+
+def _class(config: Any, name: str = "", *, language: bool = False) -> Any:
     import transformers
 
     if name == "WhisperEncoder":
@@ -90,7 +97,8 @@ def _class(config: Any, name: str = "") -> Any:
         return WhisperEncoder
     if name:
         return getattr(transformers, name)
-    found = transformers.MODEL_MAPPING.get(type(config), None)
+    speaks = transformers.MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None) if language else None
+    found = speaks or transformers.MODEL_MAPPING.get(type(config), None)
     if found is None:
         raise TrunkError(f"a model of type {config.model_type!r}", "transformers has no base model for it", "another model")
     return found[0] if isinstance(found, (tuple, list)) else found
@@ -101,8 +109,7 @@ def _empty(cls: Any, config: Any, arguments: dict[str, Any] | None = None) -> An
     return cls(config, **given).eval()
 
 
-def _weighted(folder: Path, config: Any) -> Any:
-    cls = _class(config)
+def _weighted(folder: Path, config: Any, cls: Any) -> Any:
     with _quiet():
         host, report = cls.from_pretrained(
             folder, config=config, local_files_only=True, dtype=torch.float32, output_loading_info=True, **_arguments(cls)
