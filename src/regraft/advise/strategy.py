@@ -155,13 +155,17 @@ def _settings(facts: Facts, outline: Outline, phases: Sequence[Phase], probe: Pr
 
 
 def _augmentation(facts: Facts) -> priors.Augmentation:
-    table = priors.AUGMENTATION_OF_LARGE if facts.oversize >= priors.LARGE_FROM else priors.AUGMENTATION
+    table = priors.AUGMENTATION_OF_LARGE if _shows_windows(facts) else priors.AUGMENTATION
     return table.get(facts.kind, ())
+
+
+def _shows_windows(facts: Facts) -> bool:
+    return facts.oversize >= priors.LARGE_FROM and facts.num_examples > priors.WINDOWS_FROM
 
 
 def _augmentation_reason(facts: Facts, augment: priors.Augmentation) -> str:
     names = ", ".join(name for name, _ in augment)
-    if facts.oversize >= priors.LARGE_FROM:
+    if _shows_windows(facts):
         return f"augmentation {names}: the images are {facts.oversize:.1f} times as large as the model's input, so parts of them can be shown at other scales"
     return f"augmentation {names}: what shifts or mirrors an image leaves its class as it is"
 
