@@ -107,3 +107,34 @@ def test_what_cannot_be_a_further_head_is_refused(parent, lengths, data):
     rg.grow(parent, lengths, **WORDS, control=False)
     with pytest.raises(RequestError, match="its further heads are words"):
         rg.open("mine", head="word", store=parent.store.location)
+
+
+def test_all_heads_answer_as_each_does_and_run_the_trunk_once(parent, lengths, data, monkeypatch):
+    from regraft.serve.heads import Heads
+    from regraft.trunk.trunk import Trunk
+
+    words = rg.grow(parent, lengths, **WORDS, control=False)
+    topic = rg.grow(parent, data, new_task="topic", control=False, strategy="statistics(width=40)")
+    apart = rg.grow(parent, data, new_task="apart", strategy="lora(rank=2)", control=False, **QUICK)
+    texts = ["where is it", "my card, please, and my money", "no"] * 30
+    heads = Heads.load(parent.store, "mine")
+    assert (set(heads.sharing), set(heads.apart)) == ({"words", "topic"}, {"apart"})
+    passes, features = [], Trunk.features
+    monkeypatch.setattr(Trunk, "features", lambda trunk, inputs: passes.append(len(next(iter(inputs.values())))) or features(trunk, inputs))
+    found = heads.predict(texts)
+    assert sum(passes) == 2 * len(texts), "once for the three on the trunk, once for the one with numbers of its own"
+    for one in (words, topic, apart):
+        name = one.record.manifest["head"]["name"]
+        for row, alone in zip(found, one.predict(texts), strict=True):
+            assert (
+                {"input": row["input"], **row["heads"][name]} == pytest.approx(alone)
+                if name == "words"
+                else row["heads"][name]["label"] == alone["label"]
+            )
+    assert [row["label"] for row in found] == [row["label"] for row in parent.predict(texts)]
+    assert heads.predict([]) == []
+
+
+def test_no_head_is_called_all(parent, lengths):
+    with pytest.raises(RequestError, match="that word means every head at once"):
+        rg.grow(parent, lengths, **{**WORDS, "new_task": "all"})

@@ -12,6 +12,7 @@ from regraft.cli.console import emit_json, note, say, table
 from regraft.cli.inputs import gather
 from regraft.cli.mask_files import MASK, is_uri, written
 
+ALL = "all"
 DETAILS = ("top", "tags", "shares", "mask")
 
 
@@ -22,7 +23,9 @@ def run(
     ],
     to: Annotated[Path | None, typer.Option("--to", help="write the predictions there: .csv, .tsv, .jsonl or .json")] = None,
     input: options.Input = None,
-    head: options.Head = None,
+    head: Annotated[
+        str | None, typer.Option("--head", help="a further head on its trunk (regraft grow --new-task); all: every head at once")
+    ] = None,
     masks: Annotated[Path | None, typer.Option("--masks", help="folder to write predicted masks to, a PNG for each image")] = None,
     store: options.Store = None,
     json: options.Json = False,
@@ -32,9 +35,9 @@ def run(
 
     if to is not None:
         prediction_file.check(to)
-    generation = open(name, head=head, store=store)
+    generation = open(name, head=None if head == ALL else head, store=store)
     gathered = gather(inputs, generation.form, column=input)
-    predictions = generation.predict(gathered.values)
+    predictions = (generation.predict_all if head == ALL else generation.predict)(gathered.values)
     if masks is not None:
         predictions = written(predictions, masks)
     if to is not None:
@@ -61,6 +64,9 @@ def _is_path(prediction: dict[str, Any], name: str) -> bool:
 def cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) >= 1 else f"{value:.3f}"
+    if isinstance(value, dict):
+        told = ((name, next(iter(said.values())) if isinstance(said, dict) else said) for name, said in value.items())
+        return shorten("; ".join(f"{name}: {cell(said)}" for name, said in told if said is not None)) or "none"
     if isinstance(value, list):
         parts = [f"{part['text']} ({part['type']})" if isinstance(part, dict) else str(part) for part in value]
         return shorten(", ".join(parts)) or "none"

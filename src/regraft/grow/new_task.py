@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from regraft import tasks
 from regraft.data.dataset import Dataset, fingerprint
 from regraft.errors import RegraftError, RequestError
 from regraft.grow.asked import Growth, Hooks
@@ -33,7 +34,10 @@ from regraft.tune.decide import decide
 from regraft.tune.execute import Execution, Measured
 from regraft.tune.job import open_data, open_job
 
-STRATEGY = "linear_probe"
+STRATEGY, UNSOLVED = "linear_probe", "top(n=0)"
+"""Where the plan says nothing: the head alone, solved, or trained where the task has none that can be."""
+EVERY = "all"
+"""What ``regraft predict --head`` calls all heads together."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -102,12 +106,15 @@ def branching(growth: Growth, memory: Memory, hooks: Hooks) -> Branching:
     Raises ``RequestError`` where the trunk reads another kind of input.
     """
     assert growth.new_task is not None
+    if growth.new_task == EVERY:
+        raise RequestError(f"--new-task {EVERY}", "that word means every head at once", "another name for the head")
     record, request = memory.record, growth.request
     dataset, said = _sided(open_data(request, hooks.work), memory)
     if dataset.kind != record.manifest["input"]["kind"]:
         raise RequestError(f"grow {record.name} with {request.data}", f"its trunk takes {record.manifest['input']['kind']}, the data is {dataset.kind}",
                            "regraft tune, with a model for this kind of input")  # fmt: skip
-    request = replace(request, strategy=request.strategy or STRATEGY)
+    usual = STRATEGY if tasks.of(dataset.task).solve else UNSOLVED
+    request = replace(request, strategy=request.strategy or usual)
     strategy = parse(request.strategy) if isinstance(request.strategy, str) else request.strategy
     job = job_of(replace(growth, request=request), memory, hooks, dataset=dataset, kind=HeadJob)
     assert strategy is not None

@@ -137,7 +137,8 @@ class Execution:
         )
         manifest = {**held.manifest, "cost": {**held.manifest["cost"], "stored_bytes": held.stored_bytes}}
         page = pages.path_of(self.store.run_folder(self.name), held.digest)
-        tune = document.tune_document(manifest, self.plan, self.job, report=str(page))
+        plan = replace(Plan.from_json(held.manifest["plan"]), data=self.plan.data)  # with the forecast and the reasons of then
+        tune = document.tune_document(manifest, plan, self.job, report=str(page))
         return Generation(self.store, held, told(tune, None) if self.profiled else tune) if same else None
 
     def fitted(self, part: str, plan: Plan, splits: tuple[str, ...], train: Encoded, valid: Encoded | None) -> tuple[Network, History]:

@@ -20,6 +20,7 @@ from regraft.evaluate.compare import Verdict, paired
 from regraft.lineage.heads import chosen
 from regraft.report import pages
 from regraft.serve import rebuild
+from regraft.serve.heads import Heads
 from regraft.serve.predictor import Predictor
 from regraft.spec import SPLITS, Form, InputKind
 from regraft.tasks.inputs import Input
@@ -105,6 +106,10 @@ class Generation:
         """One object for each text, pair of texts, list of words, or path of an image: ``{input, label, probability, top}``, or what else its task
         gives (docs/tasks.md)."""
         return self.predictor.predict(inputs)
+
+    def predict_all(self, inputs: Sequence[Input]) -> list[dict[str, Any]]:
+        """The same, and under ``heads`` what each further head says of the input (``grow`` with ``new_task``); heads on one trunk share one pass over it."""
+        return Heads.load(self.store, self.digest).predict(inputs)
 
     def evaluate(
         self, data: str | Path, *, split: str | None = None, against: Generation | None = None, input: str | None = None, target: str | None = None,
