@@ -4,6 +4,7 @@
     python benchmarks/audio.py DATA --only few --seeds 0
 
 Prints a row for each run as it is done: accuracy with its interval, seconds; and in the file the paired comparison with scratch.
+Killed and started again with the same store, it goes on where it was.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import tempfile
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -37,17 +37,25 @@ def main() -> None:
     given = asked.parse_args()
     torch.set_num_threads(1)
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        for size in ("few", "all") if given.only is None else (given.only,):
-            for seed in given.seeds:
-                table = written(given.data, Path(folder) / f"{size}{seed}.csv", FEW if size == "few" else None, seed)
-                rows += compared(given, table, size, seed)
+    folder = Path(given.store) / "tables"
+    folder.mkdir(parents=True, exist_ok=True)
+    for size in ("few", "all") if given.only is None else (given.only,):
+        for seed in given.seeds:
+            table = written(given.data, folder / f"fsdd-{size}-{seed}.csv", FEW if size == "few" else None, seed)
+            rows += compared(given, table, size, seed)
     if given.out:
         given.out.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 def compared(given: argparse.Namespace, table: Path, size: str, seed: int) -> list[dict[str, Any]]:
-    options = {"input": str(given.data / "recordings"), "target": "label", "model": "bundled:audio", "seed": seed, "store": given.store}
+    options = {
+        "input": str(given.data / "recordings"),
+        "target": "label",
+        "model": "bundled:audio",
+        "seed": seed,
+        "store": given.store,
+        "resume": True,
+    }
     rows, made = [], {}
     for plan in given.plans:
         generation = made[plan] = tune(str(table), name=f"fsdd-{size}-{plan}-{seed}", **options, **PLANS[plan])

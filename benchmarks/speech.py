@@ -5,6 +5,7 @@ scratch, both with connectionist temporal classification.
     python benchmarks/speech.py DATA --plans default --seeds 0
 
 Prints a row for each run as it is done: word and character errors with their intervals, seconds; and in the file the paired comparison with scratch.
+Killed and started again with the same store, it goes on where it was.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -31,24 +31,27 @@ def main() -> None:
     asked.add_argument("--store", default=".regraft")
     asked.add_argument("--out", type=Path)
     asked.add_argument("--clips", type=int, default=600, help="to learn from")
+    asked.add_argument("--epochs", type=float, help="of each run; without it the plan's own, twice as many from scratch")
     asked.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     asked.add_argument("--plans", nargs="+", choices=tuple(PLANS), default=list(PLANS))
     given = asked.parse_args()
     torch.set_num_threads(1)
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        for seed in given.seeds:
-            rows += compared(given, written(given.data, Path(folder) / f"{seed}.csv", given.clips, seed), seed)
+    folder = Path(given.store) / "tables"
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed in given.seeds:
+        rows += compared(given, written(given.data, folder / f"{given.clips}-{seed}.csv", given.clips, seed), seed)
     if given.out:
         given.out.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 def compared(given: argparse.Namespace, table: Path, seed: int) -> list[dict[str, Any]]:
     recordings = str(given.data / "recordings")
-    options = {"input": recordings, "model": "bundled:audio", "seed": seed, "store": given.store}
+    options = {"input": recordings, "model": "bundled:audio", "seed": seed, "store": given.store, "epochs": given.epochs, "resume": True}
+    of = f"{given.clips}-{given.epochs:g}" if given.epochs else str(given.clips)
     rows, made = [], {}
     for plan in given.plans:
-        generation = made[plan] = tune(str(table), name=f"speech-{given.clips}-{plan}-{seed}", **options, **PLANS[plan])
+        generation = made[plan] = tune(str(table), name=f"speech-{of}-{plan}-{seed}", **options, **PLANS[plan])
         metrics, cost = generation.metrics["test"], generation.document["cost"]
         rows.append(
             {"clips": given.clips, "seed": seed, "plan": plan, "wer": metrics["wer"], "cer": metrics["cer"], "time_s": cost["time_s"]}

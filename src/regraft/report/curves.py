@@ -8,7 +8,7 @@ from regraft.report.axes import BOTTOM, TOP, Axes, Point, smoothed, thinned
 from regraft.report.markup import Html, el
 from regraft.report.numbers import number, rate, short
 from regraft.report.reading import Document, history
-from regraft.spec import METRICS
+from regraft.spec import LOWER_IS_BETTER, METRICS
 
 MOST_POINTS = 300
 NOISY = 40
@@ -54,7 +54,7 @@ def _metric(steps: list[dict[str, Any]]) -> Html | None:
     if not name or not points:
         return None
     axes = Axes.around(points, ceiling=1.0 if max(y for _, y in points) <= 1 else None)
-    best = max(points, key=lambda point: point[1])
+    best = (min if name in LOWER_IS_BETTER else max)(points, key=lambda point: point[1])
     lines = [
         axes.line(thinned(points, MOST_POINTS), "curve second"),
         *(axes.dot(p, "second small") for p in points if len(points) <= NOISY),

@@ -35,8 +35,9 @@ from regraft.trunk.trunk import Trunk
 NAME = "speech-recognition"
 FRAME_S = 0.02
 """Seconds for each of which one character can be written, at least: a trunk with longer frames gets several for each."""
-NEVER = -1e4
-"""Logit of every character behind the end of a clip, where the blank has 0: far below any that a model gives, and finite."""
+NEVER = -64.0
+"""Logit of every character behind the end of a clip, where the blank has 0: no probability is left for them in fp32, and checks that compare logits
+relative to the largest of them still see the others."""
 NOTHING_SAID = "(nothing)"
 
 
@@ -86,8 +87,8 @@ def steps_of(frames: Frames, trunk: Trunk) -> int:
 
 
 def heard(logits: Tensor) -> Tensor:
-    """(B,) how many frames of each clip hold sound: they come first."""
-    return (logits[:, :, 0] > NEVER / 2).sum(1)
+    """(B,) how many frames of each clip hold sound: they come first, and behind them stands what ``ended`` put there."""
+    return (logits[:, :, :-1] != NEVER).any(-1).sum(1)
 
 
 def losses(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
@@ -129,7 +130,8 @@ def unfit(trunk: Trunk, encoded: Encoded) -> Unfit:
     heard_share = -(-least * whole // (steps * np.maximum(encoded.held, 1)))  # frames of the padded clip that it would take
     made = frames.counted(encoded.lengths, heard_share)
     rows = np.flatnonzero(steps * -(-encoded.held * made // whole) < least)
-    return Unfit(rows, "is longer than the model's frames can spell in the time of its clip")
+    return Unfit(rows, "is longer than the model's frames can spell in the time of its clip",
+                 "a model with shorter frames, or shorter transcripts")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
