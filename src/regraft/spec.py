@@ -8,7 +8,7 @@ from typing import Any, Literal
 InputKind = Literal["text", "image", "audio", "tensor"]
 Pooling = Literal["none", "mean", "first", "last"]
 Parts = Literal["one", "pair", "words", "turns"]
-Target = Literal["class", "level", "number", "set", "tags", "mask", "transcript", "text", "preference"]
+Target = Literal["class", "level", "number", "set", "tags", "mask", "transcript", "text", "preference", "several"]
 
 PART = "\x1f"
 """Stands between the parts of an input that has several (two texts, the words of a sentence): ASCII's own unit separator."""
@@ -17,9 +17,16 @@ SPLITS = ("train", "valid", "test")
 METRICS = (
     "accuracy", "balanced_accuracy", "macro_f1", "micro_f1", "log_loss", "calibration_error", "mean_iou", "entity_f1",
     "mean_average_precision", "r2", "spearman", "wer", "cer", "perplexity", "preference_accuracy", "pearson", "mean_absolute_error",
-    "exact_match", "entity_precision", "entity_recall", "pixel_accuracy",
+    "exact_match", "entity_precision", "entity_recall", "pixel_accuracy", "task_mean",
 )  # fmt: skip
 LOWER_IS_BETTER = frozenset({"log_loss", "calibration_error", "wer", "cer", "perplexity", "mean_absolute_error"})
+OF_TASK = "/"
+"""Stands between the name of a task and that of its metric where several tasks are measured together: ``relatedness/r2``."""
+
+
+def is_lower_better(metric: str) -> bool:
+    """Of a metric, or of one of several tasks."""
+    return metric.rpartition(OF_TASK)[2] in LOWER_IS_BETTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +35,13 @@ class Form:
 
     ``parts`` of an input: one text, image or sound, a pair of texts, the words of a sentence, or the turns of a
     conversation (plain text is one turn). ``target``: one of several classes, a level of a scale, a number, a set of labels, a tag for each word, a class
-    for each pixel, what is said, the next token of what the model says, which of two answers is preferred.
+    for each pixel, what is said, the next token of what the model says, which of two answers is preferred; or several of these, whose forms ``of`` lists.
     """
 
     kind: InputKind
     parts: Parts = "one"
     target: Target = "class"
+    of: tuple[Target, ...] = ()
 
 
 FORMS: dict[str, Form] = {
@@ -53,6 +61,10 @@ FORMS: dict[str, Form] = {
     "causal-language-model": Form("text", "turns", "text"),
     "preference": Form("text", "turns", "preference"),
     "speech-recognition": Form("audio", target="transcript"),
+    "text-multitask": Form("text", target="several"),
+    "text-pair-multitask": Form("text", "pair", "several"),
+    "image-multitask": Form("image", target="several"),
+    "audio-multitask": Form("audio", target="several"),
 }
 """The form of each task that comes with the package; ``regraft.tasks`` holds what else there is to say about them."""
 

@@ -13,23 +13,32 @@ from regraft.train.objective import Declared, Term, known_objectives, objective
 TYPED = {
     "class_balanced": "class_balanced(beta=0.9)",
     "distill": "distill(teacher=any, temperature=2, weight=0.7)",
+    "dwa": "dwa(temperature=2)",
     "ewc": "ewc(strength=1, count=6)",
+    "famo": "famo(lr=0.1)",
     "feature_distill": "feature_distill(teacher=any, pairs=[blocks.2:x, neck:y], weight=0.01)",
     "focal": "focal(gamma=1)",
+    "gradnorm": "gradnorm(alpha=1, lr=0.1)",
     "l2_sp": "l2_sp(strength=0.001, adapt=drift)",
     "logit_adjusted": "logit_adjusted(tau=1)",
+    "pcgrad": "pcgrad",
     "r_drop": "r_drop(strength=0.5)",
     "sam": "sam(rho=0.05)",
+    "task_weights": "task_weights(channel=linear(1, 0.5), brightness=0.5)",
+    "uncertainty": "uncertainty(lr=0.1)",
 }
+ELSEWHERE = frozenset({"dpo"})
+"""Of other data than the toy's: tests/train/test_objective_dpo.py runs the laws over it."""
 COMPOSED = "sam+distill(teacher=any)+l2_sp(strength=0.001)+focal"
+WEIGHED = "sam+uncertainty+pcgrad+l2_sp(strength=0.001)"
 
 
 def test_every_registered_objective_is_here():
-    assert set(TYPED) == set(known_objectives())
-    assert len(TYPED) == 9
+    assert {*TYPED, *ELSEWHERE} == set(known_objectives())
+    assert len(TYPED) == 15
 
 
-@pytest.mark.parametrize("text", [*TYPED.values(), COMPOSED])
+@pytest.mark.parametrize("text", [*TYPED.values(), COMPOSED, WEIGHED])
 def test_the_laws_hold_for_an_objective(text):
     counts = check_objective(text)
     assert counts["phases"] == counts["cached"] == 1

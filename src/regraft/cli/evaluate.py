@@ -51,6 +51,9 @@ def text(document: dict[str, Any]) -> str:
         d = verdict["difference"]
         lines += ["", f"against {verdict['name']}: {verdict['verdict']}, {verdict['metric']} {d['value']:+.4f} [{d['low']:+.4f}, {d['high']:+.4f}] on the same "
                       f"{d['n']:,} examples, p = {verdict['p_value']:.3g}"]  # fmt: skip
+        for name, one in verdict.get("tasks", {}).items():
+            d = one["difference"]
+            lines.append(f"  {name}: {one['verdict']}, {one['metric']} {d['value']:+.4f} [{d['low']:+.4f}, {d['high']:+.4f}]")
     return "\n".join(lines)
 
 

@@ -16,7 +16,9 @@ DATA = typer.Argument(
 )
 Data = Annotated[str, DATA]
 Name = Annotated[str, typer.Argument(help="a generation: its name, tag, name~1, or the start of its digest")]
-Head = Annotated[str | None, typer.Option("--head", help="a further head on its trunk (regraft grow --new-task)")]
+Head = Annotated[
+    str | None, typer.Option("--head", help="one of its several tasks, or a further head on its trunk (regraft grow --new-task)")
+]
 Json = Annotated[bool, typer.Option("--json", help="print exactly one JSON document on stdout")]
 Store = Annotated[str | None, typer.Option("--store", help="folder of the lineage [default: $REGRAFT_STORE, else the nearest .regraft/]")]
 Model = Annotated[
@@ -36,7 +38,8 @@ Input = Annotated[
 Target = Annotated[
     str | None,
     typer.Option(
-        "--target", help="column that holds the label, number, tags or mask; ignore=255 leaves out pixels of that value [default: inferred]"
+        "--target",
+        help="column that holds the label, number, tags or mask; first,second for several tasks at once; ignore=255 leaves out pixels of that value [default: inferred]",
     ),
 ]
 StrategyText = Annotated[

@@ -31,7 +31,9 @@ def run(
         return emit_json(
             {
                 "schema": 1,
-                **explain.document(made, Outline.from_json(made.data["outline"]), num_classes=len(made.data["classes"])),
+                **explain.document(
+                    made, Outline.from_json(made.data["outline"]), num_classes=made.data.get("num_outputs", len(made.data["classes"]))
+                ),
                 "data": made.data,
             }
         )

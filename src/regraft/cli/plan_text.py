@@ -21,7 +21,7 @@ def plan_text(plan: Plan) -> str:
         "",
         f"model {plan.model}, strategy {plan.strategy}",
         "",
-        grid(plan, Outline.from_json(plan.data["outline"]), num_classes=len(plan.data["classes"])),
+        grid(plan, Outline.from_json(plan.data["outline"]), num_classes=plan.data.get("num_outputs", len(plan.data["classes"]))),
         "",
         *example_lines(plan.data),
         *(f"- {reason}" for reason in plan.reasons),

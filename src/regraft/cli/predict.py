@@ -51,9 +51,11 @@ def run(
 
 def text(predictions: list[dict[str, Any]]) -> str:
     """A row for each input: what its task says of it, but for what is only of use in JSON."""
-    names = [name for name in predictions[0] if name not in DETAILS or _is_path(predictions[0], name)]
-    rows = [[cell(prediction[name]) for name in names] for prediction in predictions]
-    return table(names, rows, right=[i for i, name in enumerate(names) if isinstance(predictions[0][name], float)])
+    kept = tuple(name for name in DETAILS if not _is_path(predictions[0], name))
+    found = [prediction_file.flat(prediction, kept) for prediction in predictions]
+    names = list(found[0])
+    rows = [[cell(row[name]) for name in names] for row in found]
+    return table(names, rows, right=[i for i, name in enumerate(names) if isinstance(found[0][name], float)])
 
 
 def _is_path(prediction: dict[str, Any], name: str) -> bool:

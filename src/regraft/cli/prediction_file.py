@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from regraft.errors import RequestError, StorageError, suggest
+from regraft.spec import OF_TASK
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
+HEADS = "heads"
+"""What further heads say (``regraft.serve.heads``) stays together."""
 ENDINGS = (*DELIMITERS, ".jsonl", ".json")
 
 
@@ -38,11 +41,23 @@ def save(predictions: list[dict[str, Any]], file: Path, details: tuple[str, ...]
         raise StorageError(f"write {file}", error.strerror or str(error), "another file with --to") from error
 
 
+def flat(prediction: dict[str, Any], details: tuple[str, ...]) -> dict[str, Any]:
+    """``prediction`` without ``details``; what each of several tasks says stands under the task's name and its own: ``kind/label``."""
+    found: dict[str, Any] = {}
+    for name, value in prediction.items():
+        if isinstance(value, dict) and name != HEADS:
+            found.update({f"{name}{OF_TASK}{key}": part for key, part in value.items() if key not in details})
+        elif name not in details:
+            found[name] = value
+    return found
+
+
 def _table(predictions: list[dict[str, Any]], out: TextIO, delimiter: str, details: tuple[str, ...]) -> None:
-    names = [name for name in predictions[0] if name not in details]
+    rows = [flat(prediction, details) for prediction in predictions]
+    names = list(rows[0])
     writer = csv.writer(out, delimiter=delimiter)
     writer.writerow(names)
-    writer.writerows([_cell(prediction.get(name)) for name in names] for prediction in predictions)
+    writer.writerows([_cell(row.get(name)) for name in names] for row in rows)
 
 
 def _cell(value: Any) -> Any:

@@ -68,6 +68,7 @@ def text(document: dict[str, Any]) -> str:
         f"time {seconds_text(cost['time_s'])} (forecast {seconds_text(forecast['time_s'])}), "
         f"peak memory {bytes_text(cost['peak_memory_bytes'])} (forecast {bytes_text(forecast['peak_memory_bytes'])}), "
         f"stored {bytes_text(cost['stored_bytes'])}",
+        *(f"- {row['said']}" for row in document.get("tasks", [])),
         *(f"! {warning}" for warning in document["warnings"]),
         "",
         f"generation {document['name']} {document['digest'][:12]}",

@@ -7,6 +7,7 @@
 | set | fixed-size list of k float32 | (n, k) float32, 1 where the label applies |
 | tags | list of int64 | (n,) object: an int64 array for each sentence |
 | transcript | list of int64 | (n,) object: an int64 array of characters for each (:mod:`regraft.data.spelling`) |
+| several | fixed-size list of m float32 | (n, m) float32, NaN where a target is missing (:mod:`regraft.data.targets.several`) |
 | mask | string | (n,) object: path and digest of each mask (:mod:`regraft.data.masks`) |
 | text, preference | large string | (n,) object: the answer that ends each conversation, or is preferred; empty for plain text |
 """
@@ -48,6 +49,8 @@ def blank(form: Form, inputs: list[str], num_classes: int) -> pa.Array:
         return pa.array([[] for _ in inputs], TRANSCRIPT)
     if form.target in ("mask", "text", "preference"):
         return pa.array([""] * len(inputs), MASK if form.target == "mask" else TEXT)
+    if form.target == "several":
+        return pa.array([[float("nan")] * num_classes for _ in inputs], set_of(num_classes))
     if form.target == "set":
         return pa.array([[0.0] * num_classes for _ in inputs], set_of(num_classes))
     return pa.array(np.zeros(len(inputs)), NUMBER) if form.target == "number" else pa.array(np.zeros(len(inputs), np.int64), CLASS)

@@ -93,6 +93,11 @@ class Columns:
     form: Form
     said: tuple[str, ...]
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The columns behind ``target``: several, where several tasks are learned at once."""
+        return tuple(self.target.split(",")) if self.form.target == "several" else (self.target,)
+
 
 def choose(rows: Rows, where: str, *, input: str | None = None, target: str | None = None, form: Form | None = None) -> Columns:
     """``rows``: a sample of the table, column by column. ``input`` (two, for a pair: ``first,second``) and ``target`` name columns and overrule;
@@ -159,6 +164,13 @@ def _said(form: Form, target: str, said: list[str]) -> Form:
     if form.target == "set":
         said.append(f"Column {target!r} holds several labels a row; --task {classification} takes every combination for a class.")
     return form
+
+
+def named_targets(rows: Rows, given: str | None) -> tuple[str, ...]:
+    """The columns that --target names: none, one (also where its name has a comma in it), or several."""
+    if given is None or given in rows:
+        return () if given is None else (given,)
+    return tuple(name.strip() for name in given.split(",") if name.strip())
 
 
 def _named_inputs(rows: Rows, given: str | None) -> tuple[str, ...]:

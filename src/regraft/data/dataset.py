@@ -23,7 +23,7 @@ def schema_of(target: pa.DataType) -> pa.Schema:
 SCHEMA = schema_of(arrays.CLASS)
 """Of a classification task."""
 OUTPUTS: dict[Target, str] = {
-    "class": "{} classes", "level": "{} levels", "number": "a number", "set": "{} labels", "tags": "{} tags", "mask": "{} classes of pixels", "text": "the next token", "preference": "the better of two answers", "transcript": "{} characters",
+    "class": "{} classes", "level": "{} levels", "number": "a number", "set": "{} labels", "tags": "{} tags", "mask": "{} classes of pixels", "text": "the next token", "preference": "the better of two answers", "transcript": "{} characters", "several": "{} tasks",
 }  # fmt: skip
 Progress = Callable[[str, int, int], None]
 """Called as (what is being done, how many are done, how many there are; 0 where that is not known)."""
@@ -123,9 +123,17 @@ class Dataset:
         return sum(len(split) for split in self.splits.values())
 
     def counts(self, split: str) -> dict[str, int]:
-        """Examples (of tags: words) per class, in the order of ``classes``; nothing where targets are numbers or masks."""
+        """Examples (of tags: words) per class, in the order of ``classes``; nothing where targets are numbers or masks. Of several tasks: those that
+        have a target of each."""
+        if self.form.target == "several":
+            return self._labelled(self.splits[split].targets)
         counted = arrays.counts(self.splits[split].targets, len(self.classes))
         return {name: int(count) for name, count in zip(self.classes, counted, strict=True)} if counted is not None else {}
+
+    def _labelled(self, targets: np.ndarray) -> dict[str, int]:
+        sizes = [len(task["classes"]) if kind == "set" else 1 for task, kind in zip(self.facts["tasks"], self.form.of, strict=True)]
+        first = np.cumsum([0, *sizes[:-1]])
+        return {name: int((~np.isnan(targets[:, at])).sum()) for name, at in zip(self.classes, first, strict=True)}
 
 
 def fingerprint(task: str, classes: tuple[str, ...], splits: dict[str, Split]) -> str:

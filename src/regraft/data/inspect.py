@@ -20,6 +20,7 @@ from regraft.data.look import THUMB, Look, every_file, examine, study
 from regraft.data.mask_faults import fault, remarks
 from regraft.data.names import folded
 from regraft.data.overlap import Overlap
+from regraft.data.several import alone
 from regraft.data.targets.transcripts import EMPTY
 from regraft.data.unknown import NOT_IN_TRAIN
 
@@ -55,7 +56,12 @@ def inspect(dataset: Dataset, *, deep: bool = True, progress: Progress | None = 
 
 
 def _problems(dataset: Dataset, deep: bool, progress: Progress | None) -> list[Problem]:
-    problems = [*_classes(dataset), *_label_sets(dataset), *_rejected(dataset), *remarks(dataset)]
+    problems = [
+        *(_of_tasks(dataset) if dataset.form.target == "several" else _classes(dataset)),
+        *_label_sets(dataset),
+        *_rejected(dataset),
+        *remarks(dataset),
+    ]
     if dataset.kind == "image":
         looks = _looks(dataset, deep, progress)
         problems += [*_broken(dataset, looks), *_sizes(dataset, looks)]
@@ -80,6 +86,17 @@ def _problems(dataset: Dataset, deep: bool, progress: Progress | None) -> list[P
             )
         )
     return problems
+
+
+def _of_tasks(dataset: Dataset) -> list[Problem]:
+    """Of several tasks what is found in the classes of each, and targets that are missing."""
+    found = []
+    for name in dataset.classes:
+        found += [{**one, "where": f"{name}, {one['where']}"} for one in _classes(alone(dataset, name))]
+        for split, examples in dataset.splits.items():
+            if missing := len(examples) - dataset.counts(split)[name]:
+                found.append(problem("missing_target", "note", f"{name}, {split}", missing, "these examples teach the other tasks alone"))
+    return found
 
 
 def problem(kind: str, severity: str, where: str, count: int, advice: str) -> Problem:
@@ -141,7 +158,9 @@ def _unspelled(dataset: Dataset) -> list[Problem]:
         absent = [spelling.unknown(target) for target in split.targets]
         rows, letters = [row for row, some in enumerate(absent) if some], Counter(letter for some in absent for letter in some)
         if rows:
-            advice = f"{_some(map(repr, letters))}: each counts as an error; give training transcripts that have them, or write them otherwise"
+            advice = (
+                f"{_some(map(repr, letters))}: each counts as an error; give training transcripts that have them, or write them otherwise"
+            )
             found.append(problem("characters_not_in_train", "warning", _places(dataset, name, np.array(rows)), letters.total(), advice))
     return found
 

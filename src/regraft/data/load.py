@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from regraft.data import arrays, class_map, duplicates, sources, split
+from regraft.data import arrays, class_map, duplicates, several, sources, split
 from regraft.data.dataset import Dataset, Progress, Rejected, Split, fingerprint, schema_of
 from regraft.data.examples import Examples, collect
 from regraft.data.mask_faults import fault
@@ -19,14 +20,17 @@ from regraft.data.passages import Texts
 from regraft.data.rows import Folders, Tables, of_source
 from regraft.data.spool import Spool
 from regraft.data.talk_rows import Talks
-from regraft.data.targets import READERS, Learnt, Read
+from regraft.data.targets import READERS, Learnt, Read, Reader
+from regraft.data.targets.several import Column
+from regraft.data.targets.several import reader as reader_of_several
 from regraft.data.unknown import MODEL
 from regraft.errors import DataError, suggest
 from regraft.spec import FORMS, SPLITS, Form, Parts
 
 Rows = Tables | Folders | Masked | Talks | Texts
-TaskLike = str | tuple[str, Form]
-"""A task by name; one that does not come with the package by name and form."""
+Named = tuple[str, Form]
+TaskLike = str | Named | tuple[Named, ...]
+"""A task by name; one that does not come with the package by name and form; several, each by name and form, for as many targets."""
 TOLERATED_SHARE = 0.01
 NEAR_TEXTS = 300_000
 NEAR_IMAGES = 50_000
@@ -45,8 +49,8 @@ def load(
 ) -> Dataset:
     """The data set at ``reference`` (see :mod:`regraft.data.sources` for what is understood).
 
-    ``task``: a name in ``spec.FORMS``, or the name and form of another task; inferred if not given. ``input``, ``target``: columns of a table; ``input``
-    names two for a pair of texts (``first,second``), and may name the folder that relative image paths start from, as ``folder`` or ``column@folder``. ``valid_fraction``, ``test_fraction``: shares of the examples for
+    ``task``: a name in ``spec.FORMS``, or the name and form of another task; inferred if not given. ``input``, ``target``: columns of a table; ``target``
+    names several for several tasks (``first,second``), ``input`` names two for a pair of texts (``first,second``), and may name the folder that relative image paths start from, as ``folder`` or ``column@folder``. ``valid_fraction``, ``test_fraction``: shares of the examples for
     splits that the data does not bring, 0 for none. ``allow_rejected``: accept that more than 1% of the rows cannot be used, and that valid or test
     hold labels that train does not have. Raises :class:`DataError`.
     """
@@ -72,7 +76,7 @@ def load_more(
     name, form = _asked(task)
     rows = of_source(source, form=form, input=columns[0], target=columns[1])
     name = name or _task_of(rows.form)
-    reader = READERS[rows.form.target]
+    reader = _reader(rows, _names(task))
     fractions = {split.VALID: valid_fraction, split.TEST: test_fraction}
     total = _num_files(rows)
     near = rows.form.kind == "image" and any(fractions.values()) and total <= NEAR_IMAGES and not _gives_all(rows, fractions)
@@ -106,7 +110,8 @@ def load_known(
     name, form = _asked(task)
     rows = of_source(source, form=form, input=input, target=target)
     name = name or _task_of(rows.form)
-    reader, learnt = READERS[rows.form.target], Learnt(tuple(classes), facts or {}, owner=MODEL)
+    learnt = Learnt(tuple(classes), facts or {}, owner=MODEL)
+    reader = _reader(rows, [one["task"] for one in learnt.facts.get("tasks", ())])
     found = collect(rows.raws(), rows.form.kind, near=False, may_be_blank=reader.may_be_blank, progress=progress, total=_num_files(rows))
     _check_rejected(str(reference), found, [], allow_rejected)
     sides = class_map.sides(found)
@@ -123,16 +128,43 @@ def task_of(reference: str | Path, *, input: str | None = None, target: str | No
 
 
 def _asked(task: TaskLike | None) -> tuple[str | None, Form | None]:
-    """The name and the form of the task that is asked for; nothing where none is."""
-    if task is None or not isinstance(task, str):
-        return task or (None, None)
+    """The name and the form of the task that is asked for; nothing where none is. Of several tasks: of all of them together."""
+    if task is None:
+        return None, None
+    if isinstance(task, tuple):
+        return _together(task) if isinstance(task[0], tuple) else task  # type: ignore[return-value]
     if task not in FORMS:
         raise DataError(f"--task {task}", "no such task for labelled data", suggest(task, FORMS))
     return task, FORMS[task]
 
 
+def _together(tasks: tuple[Named, ...]) -> Named:
+    """Raises ``DataError`` for tasks on different kinds of inputs."""
+    inputs = {(form.kind, form.parts) for _, form in tasks}
+    if len(inputs) > 1:
+        raise DataError(
+            f"--task {','.join(name for name, _ in tasks)}", "they are tasks on different kinds of inputs", "tasks on the same inputs"
+        )
+    ((kind, parts),) = inputs
+    form = Form(kind, parts, "several", tuple(form.target for _, form in tasks))
+    return _task_of(form), form
+
+
+def _names(task: TaskLike | None) -> list[str]:
+    """Of several tasks that are asked for, each."""
+    return [name for name, _ in task] if isinstance(task, tuple) and isinstance(task[0], tuple) else []  # type: ignore[misc]
+
+
 def _task_of(form: Form) -> str:
-    return next(name for name, known in FORMS.items() if known == form)
+    return next(name for name, known in FORMS.items() if known == replace(form, of=()))
+
+
+def _reader(rows: Rows, tasks: Sequence[str]) -> Reader:
+    """``tasks``: the names of several, where they are not the ones of the package."""
+    if rows.form.target != "several" or not isinstance(rows, Tables):
+        return READERS[rows.form.target]
+    names = several.tasks_of(rows.form, tasks)
+    return reader_of_several([Column(*each) for each in zip(rows.columns.targets, names, rows.form.of, strict=True)])
 
 
 def _gives_all(rows: Rows, fractions: dict[int, float]) -> bool:

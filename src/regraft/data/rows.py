@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from regraft.data import columns as choice
-from regraft.data import encoding, forms
+from regraft.data import encoding, forms, several
 from regraft.data.columns import Columns
 from regraft.data.dataset import Rejected
 from regraft.data.examples import Raw
@@ -55,15 +55,18 @@ class Tables:
 
     def _of_file(self, split: str, file: TableFile) -> Iterator[Raw]:
         named = self.columns
-        wanted = list(dict.fromkeys([*named.inputs, named.target, *([named.split] if named.split else [])]))
+        wanted = list(dict.fromkeys([*named.inputs, *named.targets, *([named.split] if named.split else [])]))
         for batch in file.batches(wanted):
             inputs = self._inputs([batch.column(name).to_pylist() for name in named.inputs])
             where = [f"{file.path.name} row {row}" for row in batch.column("row").to_pylist()]
             splits = [value or "(empty)" for value in batch.column(named.split).to_pylist()] if named.split else [split] * len(where)
-            yield Raw(inputs, self._labels(batch.column(named.target).to_pylist()), where, splits)
+            yield Raw(inputs, self._labels([batch.column(name).to_pylist() for name in named.targets]), where, splits)
         yield Raw([], [], [], [], [Rejected(f"{file.path.name} row {row}", reason, split) for row, reason in file.rejected])
 
-    def _labels(self, cells: list[str | None]) -> list[str | None]:
+    def _labels(self, columns: list[list[str | None]]) -> list[str | None]:
+        if self.form.target == "several":
+            return [PART.join((cell or "").replace(PART, " ") for cell in row) for row in zip(*columns, strict=True)]
+        (cells,) = columns
         if self.form.target == "mask":
             return [self._path(cell) for cell in cells]
         return [forms.joined_words(cell) for cell in cells] if self.form.target == "tags" else cells
@@ -156,7 +159,7 @@ def of_source(source: Source, *, form: Form | None, input: str | None, target: s
     if not any(head.values()):
         reason = f": {first[0].rejected[0][1]} (row {first[0].rejected[0][0]})" if first[0].rejected else ""
         raise DataError(f"read {where}", f"a header and no usable row{reason}", "give a table with labelled rows")
-    chosen = choice.choose(head, where, input=column, target=target, form=form)
+    chosen = several.choose(head, where, input=column, target=target, form=form)
     _check_columns(files, chosen, first[0])
     if chosen.form.kind in FILE_ENDINGS and root == source.root:
         root, chosen = _folder_of_paths(head, chosen, root)
@@ -191,7 +194,7 @@ def _column_and_root(given: str | None, known: tuple[str, ...], root: Path) -> t
 
 def _check_columns(files: dict[str, list[TableFile]], chosen: Columns, first: TableFile) -> None:
     for file in (file for part in files.values() for file in part):
-        for name in filter(None, (*chosen.inputs, chosen.target, chosen.split)):
+        for name in filter(None, (*chosen.inputs, *chosen.targets, chosen.split)):
             if name not in file.columns:
                 found = f"it has no column {name!r}, which {first.path.name} has; its columns are {', '.join(file.columns)}"
                 raise DataError(f"read {file.path}", found, f"give every file the same columns: {suggest(name, file.columns)}")

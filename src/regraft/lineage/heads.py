@@ -3,7 +3,7 @@ stands on (``of``, a digest). Whoever was made from such a generation, and nothi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from regraft.errors import RequestError, suggest
 from regraft.lineage.record import Generation
@@ -21,15 +21,22 @@ def heads(store: Store, generation: Generation) -> dict[str, Generation]:
     return dict(sorted(found.items()))
 
 
+def together(generation: Generation) -> dict[str, dict[str, Any]]:
+    """Of several tasks that the generation learned together: name -> ``{name, task, classes, facts}``."""
+    return {one["name"]: one for one in generation.manifest.get("facts", {}).get("tasks", ())}
+
+
 def chosen(store: Store, reference: str, head: str | None) -> Generation:
-    """The generation that ``reference`` means; with ``head`` the further head of that name."""
+    """The generation that ``reference`` means; with ``head`` the further head of that name (or itself, where that is one of the tasks that it learned together)."""
     generation = store.get(reference)
-    if head is None:
+    if head is None or head in together(generation):
         return generation
-    known = heads(store, generation)
+    known, own = heads(store, generation), list(together(generation))
     if head not in known:
-        found = f"its further heads are {', '.join(known)}" if known else "it has no further head"
-        raise RequestError(
-            f"head {head!r} of {reference}", found, suggest(head, known) if known else f"regraft grow {reference} DATA --new-task {head}"
-        )
+        said = [
+            *([f"its tasks are {', '.join(own)}"] if own else []),
+            f"its further heads are {', '.join(known)}" if known else "it has no further head",
+        ]
+        advice = suggest(head, [*own, *known]) if own or known else f"regraft grow {reference} DATA --new-task {head}"
+        raise RequestError(f"head {head!r} of {reference}", ", ".join(said), advice)
     return known[head]

@@ -44,7 +44,7 @@ class Facts:
     that the machine shows on this trunk. ``update_ns``: nanoseconds that the update of one parameter takes. ``value_bytes``: of an activation in
     training; ``cache_value_bytes``: in the cache. ``start_s``: seconds before the first step (loading, decoding); ``start_bytes``: memory held by then.
     ``passes``: forwards and backwards in a step, more than one where an objective takes several. ``settles``: does the task decide something
-    on valid (thresholds)?"""
+    on valid (thresholds)? ``controls``: how many runs as long as this one are trained beside it, to compare."""
 
     num_train: int
     num_valid: int = 0
@@ -57,8 +57,9 @@ class Facts:
     update_ns: float = 0.0
     start_s: float = 0.0
     start_bytes: int = 0
-    passes: int = 1
+    passes: float = 1
     settles: bool = False
+    controls: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +105,8 @@ def forecast(plan: Plan, outline: Outline, facts: Facts) -> dict[str, Any]:
     stored_s = ever * FP32_BYTES / HASHED_BYTES_PER_S
     tested_s = facts.num_test * 2.0 * _length_scale(outline, facts) * sum(stage.macs for stage in outline.stages) / (facts.gflops * 1e9)
     return {
-        "time_s": facts.start_s + train_s + around_s + tested_s + stored_s,
+        "time_s": facts.start_s + (1 + facts.controls) * (train_s + around_s + tested_s) + stored_s,
+        "controls_s": facts.controls * (train_s + around_s + tested_s),
         "train_s": train_s,
         "peak_memory_bytes": facts.start_bytes + max((cost.peak_memory_bytes for cost in costs), default=0),
         "parameters": outline.parameters + _head(plan, outline, facts) + _added(plan, outline),

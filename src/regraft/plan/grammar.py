@@ -60,14 +60,14 @@ def _term(text: str, what: str) -> Term:
 
 
 def _arguments(text: str) -> list[str]:
-    """Split at commas outside quotes and square brackets."""
-    parts, closing = [""], ""
+    """Split at commas outside quotes and brackets."""
+    parts, quote, depth = [""], "", 0
     for letter in text:
-        if closing:
-            closing = "" if letter == closing else closing
-        elif letter in "'\"[":
-            closing = {"[": "]"}.get(letter, letter)
-        if letter == "," and not closing:
+        if quote or letter in "'\"":
+            quote = "" if letter == quote else quote or letter
+        else:
+            depth += (letter in "[(") - (letter in "])")
+        if letter == "," and not quote and not depth:
             parts.append("")
         else:
             parts[-1] += letter

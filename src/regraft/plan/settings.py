@@ -16,6 +16,8 @@ class Settings:
     2109.01903); 1 is where training ended. ``refit``: train on train + valid; where valid has something to tell first (``tried_first``), once more and for as long.
     ``gradient_checkpointing``: of a trunk's stage only what enters it is held for the backward pass (1604.06174): less memory for a third more work.
     ``packing``: several conversations or texts to a row, each of which sees itself alone, so that hardly a place is padding.
+    ``controls``: train, where several tasks are learned together, each of them by itself too, and all with equal weights, to compare.
+    ``sampling``: the n examples that teach one task are drawn in proportion to n^sampling beside those that teach another: 1 all alike, 0 every task alike.
     ``keep``: what the generation keeps of its data, for its children to be measured on and to learn again; ``replay``: training examples
     of each class among it. ``beam``: how many texts are followed at once where sounds are written down; 1: the likeliest character of each frame."""
 
@@ -46,6 +48,8 @@ class Settings:
     refit: bool = False
     keep: Literal["examples", "features", "nothing"] = "examples"
     replay: int = 20
+    controls: bool = True
+    sampling: float = 1.0
     cache: bool = True
     cache_views: int = 0
     valid_fraction: float = 0.1
@@ -92,6 +96,7 @@ BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("dropout", 0.0, 0.99),
     ("beam", 1, 1_000),
     ("replay", 0, 1_000_000),
+    ("sampling", 0.0, 1.0),
     ("valid_fraction", 0.0, 0.9),
     ("test_fraction", 0.0, 0.9),
 )

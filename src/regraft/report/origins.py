@@ -53,7 +53,7 @@ def _size(value: Any) -> float | None:
 
 def _classes(document: Document, check: dict[str, Any]) -> Html | None:
     names = class_names(document)
-    if not names:
+    if not names or document.get("tasks"):
         return None
     shown = [el("li", clipped(name, 60)) for name in names[:MOST_NAMES]]
     more = el("li", f"and {count(len(names) - MOST_NAMES)} more", class_="more") if len(names) > MOST_NAMES else None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
-from regraft.report import classes, curves, drift, errors, grid, origins, results, samples, scatter
+from regraft.report import classes, curves, drift, errors, grid, origins, results, samples, scatter, tasks
 from regraft.report.markup import Html, el, join
 from regraft.report.numbers import count, interval, moment, number, percent, quantity, rate, seconds, size
 from regraft.report.reading import Document, headline, mapping, verdict
@@ -23,6 +23,7 @@ SECTIONS: tuple[tuple[str, str, Section], ...] = (
     ("training", "Training", curves.section),
     ("moved", "Along the way", drift.section),
     ("metrics", "Metrics", results.metrics),
+    ("tasks", "Task by task", tasks.section),
     ("scatter", "Predicted and true", scatter.section),
     ("classes", "Class by class", classes.table),
     ("confusion", "What is taken for what", classes.confusions),

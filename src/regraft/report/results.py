@@ -8,7 +8,7 @@ from regraft.report.axes import Axes
 from regraft.report.markup import Html, el, join
 from regraft.report.numbers import DASH, count, interval, number, percent, rate
 from regraft.report.reading import Document, calibration, splits_measured
-from regraft.spec import LOWER_IS_BETTER, METRICS
+from regraft.spec import METRICS, is_lower_better
 
 WIDTH = 120.0
 
@@ -34,12 +34,12 @@ def _split_head(split: str, values: dict[str, Any]) -> Html:
 
 
 def _metric_name(name: str) -> Html:
-    return el("th", name.replace("_", " "), el("small", " lower is better") if name in LOWER_IS_BETTER else None, scope="row")
+    return el("th", name.replace("_", " "), el("small", " lower is better") if is_lower_better(name) else None, scope="row")
 
 
 def _metric(metric: Any, name: str) -> list[Html]:
     text = el("td", el("b", rate(metric)), " ", el("small", interval(metric)), class_="number")
-    bounded = name not in LOWER_IS_BETTER or name == "calibration_error"
+    bounded = not is_lower_better(name) or name.endswith("calibration_error")
     return [text, el("td", whisker(metric) if bounded else None)]
 
 

@@ -34,9 +34,9 @@ class Predictor:
         rebuilt.network.to(self.device)
 
     @classmethod
-    def load(cls, store: Store, name: str, *, device: torch.device | str | None = None) -> Predictor:
-        """The predictor of the generation that ``name`` means (a name, tag or digest)."""
-        return cls(rebuild.network(store, name), device=device)
+    def load(cls, store: Store, name: str, *, device: torch.device | str | None = None, head: str | None = None) -> Predictor:
+        """The predictor of the generation that ``name`` means (a name, tag or digest); with ``head`` of one of several tasks that it learned together."""
+        return cls(rebuild.network(store, name, head=head), device=device)
 
     @property
     def network(self) -> Network:

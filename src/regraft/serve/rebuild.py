@@ -18,6 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from regraft import tasks
 from regraft.errors import LineageError
 from regraft.lineage.record import Generation
@@ -25,7 +27,7 @@ from regraft.lineage.store import Store
 from regraft.spec import InputSpec
 from regraft.surgery.edits import EditRecord
 from regraft.surgery.edits import rebuild as stand_edits
-from regraft.surgery.heads import strip
+from regraft.surgery.heads import LinearHead, strip
 from regraft.tasks import Task
 from regraft.trunk import load
 from regraft.trunk.network import Network
@@ -57,8 +59,8 @@ class Rebuilt:
         return int(self.manifest["plan"]["settings"].get("max_length", 0))
 
 
-def network(store: Store, name: str) -> Rebuilt:
-    """Rebuild the generation that ``name`` means (a name, tag or digest).
+def network(store: Store, name: str, *, head: str | None = None) -> Rebuilt:
+    """Rebuild the generation that ``name`` means (a name, tag or digest). ``head``: of several tasks that it learned together, one alone.
 
     Every digest is recomputed first: bytes that do not match are never served (``DamagedError``).
     """
@@ -77,8 +79,23 @@ def network(store: Store, name: str) -> Rebuilt:
     made = Network(trunk, task.head(trunk, len(classes), 0.0))
     stand_edits(made, [EditRecord.from_json(record) for record in manifest["edits"]])
     load_state(made, store.tensor_files(generation, verify=False))
+    if head is not None:
+        task, classes = _alone(made, task, head)
     made.requires_grad_(False).eval()
     return Rebuilt(made, task, classes, spec, trunk.tokenizer, manifest)
+
+
+def _alone(network: Network, task: Task, head: str) -> tuple[Task, tuple[str, ...]]:
+    """Leave the network the rows of one of its heads; the task behind it, and its classes."""
+    member = next(one for one in task.members if one.name == head)
+    whole = network.head
+    assert isinstance(whole, LinearHead)
+    part = LinearHead(whole.linear.in_features, member.outputs.stop - member.outputs.start, whole.pooling, whole.dropout.p)
+    with torch.no_grad():
+        part.linear.weight.copy_(whole.linear.weight[member.outputs])
+        part.linear.bias.copy_(whole.linear.bias[member.outputs])
+    network.head = part
+    return member.task, member.classes
 
 
 def start(store: Store, generation: Generation) -> Network:

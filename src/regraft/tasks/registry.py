@@ -12,6 +12,7 @@ from regraft.tasks.ordinal import IMAGE_ORDINAL, TEXT_ORDINAL
 from regraft.tasks.preference import PREFERENCE
 from regraft.tasks.regression import IMAGE_REGRESSION, TEXT_PAIR_REGRESSION, TEXT_REGRESSION
 from regraft.tasks.segmentation import SEMANTIC_SEGMENTATION
+from regraft.tasks.several import several
 from regraft.tasks.speech import SPEECH_RECOGNITION
 from regraft.tasks.task import Task
 from regraft.tasks.tokens import TOKEN_CLASSIFICATION
@@ -47,3 +48,8 @@ def of(name: str) -> Task:
         raise RequestError(f"task {name!r}", "no task of that name", suggest(name, names()))
     task: Task = points[name].load()
     return task
+
+
+SEVERAL = ("text-multitask", "text-pair-multitask", "image-multitask", "audio-multitask")
+BUILT_IN.update({name: several(name, of) for name in SEVERAL})
+"""Several tasks as one; each finds its members by their names."""

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from regraft.data.several import labelled, own
 from regraft.evaluate import compare
 from regraft.evaluate.bootstrap import Statistic
 from regraft.evaluate.measure import values_of
@@ -51,6 +52,33 @@ class Unfit:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One of several tasks that are learned together: its ``name`` (of the target's column), the ``task`` bound to its facts, its ``classes``, and which of the
+    logits (``outputs``) and of the numbers of a target row (``targets``) are its own."""
+
+    name: str
+    task: Task
+    classes: tuple[str, ...]
+    outputs: slice = field(kw_only=True)
+    targets: slice = field(kw_only=True)
+
+    @property
+    def mixed(self) -> int:
+        """How many numbers its targets take where examples were mixed."""
+        return len(self.classes) if self.task.form.target in ("class", "level", "set") else 1
+
+    def answers(self, scores: NDArray[Any]) -> NDArray[Any]:
+        """Its answers, of the scores (n, K) of all tasks."""
+        return self.task.answers(scores[:, self.outputs])
+
+    def compare(self, other: Member, scores: NDArray[Any], others: NDArray[Any], targets: NDArray[Any]) -> compare.Verdict:
+        """What it makes of ``scores`` (n, K) against what ``other``, the same task of another network, makes of ``others``, where there are targets."""
+        rows = labelled(targets, self.targets)
+        truth = own(targets[rows], self.targets, self.task.form.target)
+        return self.task.compare(self.answers(scores[rows]), other.answers(others[rows]), truth, self.classes)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """``name`` as a person types it; ``form`` of its examples; ``headline``: the metric that early stopping and tables read.
@@ -75,6 +103,8 @@ class Task:
     ``respond(network, tokenizer, inputs, limit)``: one JSON object for each input, said by the model itself and not read off its scores (``limit``: tokens that it
     reads). ``objective``: what is minimised where nobody asks for anything. ``refers``: answers are measured against those of the network that training started
     from, which the conductor puts in the targets' place.
+    ``members``: the tasks that this one is made of, where several are learned at once; ``each(logits, targets, label_smoothing) -> (B, T)``: the loss of each
+    example at each of them, 0 where it has no target; ``present(targets) -> (B, T)``: whether it has.
     ``bind(facts) -> Task``. ``settle(scores, targets) -> facts`` that are decided on valid once training is over (thresholds).
     """
 
@@ -104,6 +134,9 @@ class Task:
     respond: Callable[..., list[dict[str, Any]]] | None = None
     objective: str = ""
     refers: bool = False
+    members: tuple[Member, ...] = ()
+    each: Callable[..., Tensor] | None = None
+    present: Callable[[Tensor], Tensor] | None = None
 
     @property
     def kind(self) -> InputKind:

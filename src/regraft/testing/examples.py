@@ -24,7 +24,7 @@ class Examples(Encoded):
 
     def __init__(self, name: str, values: np.ndarray, targets: np.ndarray, lengths: np.ndarray | None = None) -> None:
         digests = [digest.of_bytes(np.ascontiguousarray(row).view(np.uint8).reshape(-1).data) for row in values]
-        super().__init__(targets.astype(np.int64), digests, f"toy {name}", lengths=lengths)
+        super().__init__(targets.astype(np.int64 if targets.ndim == 1 else np.float32), digests, f"toy {name}", lengths=lengths)
         self.name, self.values = name, values
 
     def batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> dict[str, Tensor]:
@@ -47,6 +47,15 @@ def images(n: int, *, size: int = 8, seed: int = 0) -> Examples:
     pixels = rng.integers(0, 160, size=(n, 3, size, size))
     pixels[np.arange(n), targets] += 60
     return Examples("image", pixels.astype(np.uint8), targets)
+
+
+def images_of_two_tasks(n: int, *, size: int = 8, seed: int = 0) -> Examples:
+    """The same, with two targets (n, 2): the class, and how much brighter the first channel is than the second; every tenth example lacks one of them."""
+    made = images(n, size=size, seed=seed)
+    means = made.values.astype(np.float32).mean((2, 3))
+    targets = np.stack([made.targets.astype(np.float32), (means[:, 0] - means[:, 1]) / size], 1)
+    targets[4::10, 0], targets[9::10, 1] = np.nan, np.nan
+    return Examples("image", made.values, targets)
 
 
 def sentences(n: int, *, seed: int = 0) -> Examples:

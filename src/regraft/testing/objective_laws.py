@@ -4,8 +4,8 @@ the same cached as live (4), whatever the parts of a batch, and it learns the to
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,13 @@ from regraft.cache import Cache
 from regraft.data.encode import Encoded, prepare
 from regraft.plan.objective import Objectives
 from regraft.plan.plan import Plan
-from regraft.testing.examples import NUM_CLASSES, images
+from regraft.tasks import Task
+from regraft.testing.examples import NUM_CLASSES, images, images_of_two_tasks
 from regraft.testing.law import law
 from regraft.testing.model_laws import LIMIT_BYTES, logits_of
 from regraft.testing.plan_laws import check_plan
 from regraft.testing.planning import toy_plan
-from regraft.testing.toy import WIDTH, toy_network
+from regraft.testing.toy import WIDTH, ToyTrunk, toy_network
 from regraft.train import fit
 from regraft.train.feed import LiveFeed
 from regraft.train.objective import Ask, TeacherLogits, check, read
@@ -57,9 +58,43 @@ class _StopAfter:
             raise Stopped
 
 
+TWO_TASKS = {"tasks": [
+    {"name": "channel", "task": "image-classification", "classes": [str(index) for index in range(NUM_CLASSES)], "facts": {}},
+    {"name": "brightness", "task": "image-regression", "classes": ["value"], "facts": {"mean": 0.0, "std": 5.0}},
+]}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What an objective is tried on: the toy with one task, or with two for those that weigh tasks. ``make(**options)``: a network;
+    ``examples(n, seed=...)``."""
+
+    task: Task
+    make: Callable[..., Network]
+    examples: Callable[..., Encoded]
+
+    @classmethod
+    def of(cls, objectives: Objectives) -> Ground:
+        if not any(one.weighs for one in check(objectives)):
+            return cls(tasks.of("image-classification"), toy_network, images)
+        task = tasks.of("image-multitask").bound(TWO_TASKS)
+        return cls(task, partial(_with_two_heads, task), images_of_two_tasks)
+
+    def plan(self, strategy: str, *, objectives: Objectives, **settings: Any) -> Plan:
+        network = self.make()
+        return replace(toy_plan(strategy, network, outline=measure(network.trunk), **settings), objectives=objectives, task=self.task.name)
+
+
+def _with_two_heads(task: Task, *, dropout: float = 0.1) -> Network:
+    torch.manual_seed(0)
+    trunk = ToyTrunk(dropout=dropout)
+    return Network(trunk, task.head(trunk, 2, dropout))
+
+
 def brought(objectives: Objectives, train: Encoded) -> dict[Ask, Any]:
     """What the conductor would bring, for the toy: a teacher that knows the targets, features of the toy's width, the split itself."""
-    sure = CONFIDENCE * np.eye(NUM_CLASSES, dtype=np.float32)[train.targets]
+    classes = train.targets if train.targets.ndim == 1 else np.nan_to_num(train.targets[:, 0]).astype(int)
+    sure = CONFIDENCE * np.eye(NUM_CLASSES, dtype=np.float32)[classes]
     made = {"logits": lambda ask: TeacherLogits(sure, np.arange(NUM_CLASSES)), "examples": lambda ask: train,
             "features": lambda ask: {stage: np.tile(sure, WIDTH)[:, :WIDTH] for stage in ask.stages}}  # fmt: skip
     return {ask: made[ask.what](ask) for declared in check(objectives) for ask in declared.asks}
@@ -67,31 +102,32 @@ def brought(objectives: Objectives, train: Encoded) -> dict[Ask, Any]:
 
 def check_objective(text: str) -> dict[str, Any]:
     """Laws 4, 7, 9 and 10 of ``text``, an objective as it is typed, and that parts of a batch add up. Returns what was found on the way."""
-    still = partial(toy_network, dropout=0.0)
-    outline, train, objectives = measure(toy_network().trunk), images(48), read(text)
-    top = replace(toy_plan("top(n=2)", still(), outline=outline), objectives=objectives)
-    full = replace(toy_plan("full", toy_network(), outline=outline, lr=5e-3), objectives=objectives)
-    long = replace(toy_plan("full", toy_network(), outline=outline, epochs=8.0, warmup_fraction=0.1), objectives=objectives)
+    objectives = read(text)
+    ground = Ground.of(objectives)
+    train = ground.examples(48)
+    top = ground.plan("top(n=2)", objectives=objectives)
+    full = ground.plan("full", objectives=objectives, lr=5e-3)
+    long = ground.plan("full", objectives=objectives, epochs=8.0, warmup_fraction=0.1)
     return {
-        "phases": check_plan(full, outline),
-        "parts": _check_parts(still, top, train),
-        "resumed": _check_resume(full, train),
-        "cached": _check_cached(still, top, train),
-        "learned": _check_learns(long, images(160, seed=1), images(150, seed=2)),
+        "phases": check_plan(full, measure(ground.make().trunk)),
+        "parts": _check_parts(ground, top, train),
+        "resumed": _check_resume(ground, full, train),
+        "cached": _check_cached(ground, top, train),
+        "learned": _check_learns(ground, long),
     }
 
 
-def _trained(network: Network, plan: Plan, train: Encoded, folder: Path, **facts: Any) -> Any:
+def _trained(ground: Ground, network: Network, plan: Plan, train: Encoded, folder: Path, **facts: Any) -> Any:
     data: Mapping[str, Any] = {"train": train, "valid": None, "asked": brought(plan.objectives, train)}
-    return fit(network, plan, tasks.of(plan.task), data, folder=folder, **facts)
+    return fit(network, plan, ground.task, data, folder=folder, **facts)
 
 
-def _check_parts(make: Any, plan: Plan, train: Encoded) -> float:
+def _check_parts(ground: Ground, plan: Plan, train: Encoded) -> float:
     """The gradient of a batch is that of its parts; in the frozen stages, whose batch-norm keeps still, and in those above, set to eval."""
     ends = []
     for size in (12, 5):
-        network = make()
-        run = Run.of(network, plan, tasks.of(plan.task))
+        network = ground.make(dropout=0.0)
+        run = Run.of(network, plan, ground.task)
         run.terms = Terms.begin(run, train, brought(plan.objectives, train))
         run.enter(4)
         network.eval()
@@ -103,36 +139,36 @@ def _check_parts(make: Any, plan: Plan, train: Encoded) -> float:
     return difference
 
 
-def _check_resume(plan: Plan, train: Encoded) -> int:
+def _check_resume(ground: Ground, plan: Plan, train: Encoded) -> int:
     """A run that was stopped and goes on ends with the bytes of one that was not. Returns after how many steps it was stopped."""
-    whole, again = toy_network(), toy_network()
+    whole, again = ground.make(), ground.make()
     with tempfile.TemporaryDirectory() as folder:
-        _trained(whole, plan, train, Path(folder, "whole"))
+        _trained(ground, whole, plan, train, Path(folder, "whole"))
         try:
-            _trained(toy_network(), plan, train, Path(folder, "stopped"), observer=_StopAfter(STOPPED_AFTER))
+            _trained(ground, ground.make(), plan, train, Path(folder, "stopped"), observer=_StopAfter(STOPPED_AFTER))
         except Stopped:
-            _trained(again, plan, train, Path(folder, "stopped"), resume=True)
+            _trained(ground, again, plan, train, Path(folder, "stopped"), resume=True)
     ours, theirs = whole.state_dict(), again.state_dict()
     differing = [name for name in ours if not torch.equal(ours[name], theirs[name])]
     law(not differing, f"{plan.objectives[0]}: stopped and resumed, {', '.join(differing[:3])} differs")
     return STOPPED_AFTER
 
 
-def _check_cached(make: Any, plan: Plan, train: Encoded, *, tolerance: float = 1e-4) -> int:
-    live, read_back = make(), make()
+def _check_cached(ground: Ground, plan: Plan, train: Encoded, *, tolerance: float = 1e-4) -> int:
+    live, read_back = ground.make(dropout=0.0), ground.make(dropout=0.0)
     with tempfile.TemporaryDirectory() as folder:
-        _trained(live, plan, train, Path(folder, "live"))
-        history = _trained(read_back, plan, train, Path(folder, "cached"), cache=Cache(Path(folder, "cache"), LIMIT_BYTES))
+        _trained(ground, live, plan, train, Path(folder, "live"))
+        history = _trained(ground, read_back, plan, train, Path(folder, "cached"), cache=Cache(Path(folder, "cache"), LIMIT_BYTES))
     difference = float((_logits(live, train) - _logits(read_back, train)).abs().max())
     law(difference <= tolerance, f"{plan.objectives[0]}: trained on cached activations, logits differ by {difference:.1e}")
     return sum(phase.cached for phase in history.phases)
 
 
-def _check_learns(plan: Plan, train: Encoded, test: Encoded, *, margin: float = 0.2) -> float:
-    network = toy_network()
+def _check_learns(ground: Ground, plan: Plan, *, margin: float = 0.2) -> float:
+    network, train, test = ground.make(), ground.examples(160, seed=1), ground.examples(150, seed=2)
     fresh = _accuracy(network, test)
     with tempfile.TemporaryDirectory() as folder:
-        _trained(network, plan, train, Path(folder))
+        _trained(ground, network, plan, train, Path(folder))
     learned = _accuracy(network, test)
     law(learned >= fresh + margin, f"{plan.objectives[0]}: accuracy {learned:.2f} after training, {fresh:.2f} with a fresh head")
     return learned
@@ -143,4 +179,7 @@ def _logits(network: Network, split: Encoded) -> torch.Tensor:
 
 
 def _accuracy(network: Network, split: Encoded) -> float:
-    return float((_logits(network, split).argmax(1).numpy() == split.targets).mean())
+    """Of the classes, which are the first target where there are two; examples without one do not count."""
+    classes = split.targets if split.targets.ndim == 1 else split.targets[:, 0]
+    found = _logits(network, split)[:, :NUM_CLASSES].argmax(1).numpy()
+    return float((found == classes)[~np.isnan(classes)].mean())

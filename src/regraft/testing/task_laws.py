@@ -16,7 +16,7 @@ from torch import Tensor
 
 from regraft.data import arrays
 from regraft.data.encoded import IGNORE
-from regraft.spec import LOWER_IS_BETTER, METRICS, PART
+from regraft.spec import FORMS, LOWER_IS_BETTER, METRICS, OF_TASK, PART, Form
 from regraft.tasks import Task, of
 from regraft.testing.law import law
 
@@ -29,13 +29,15 @@ FACTS: dict[str, dict[str, Any]] = {
     "transcript": {"classes": ["a", "b", "c"], "mean_characters": 2.5},
     "mask": {"classes": ["a", "b", "c"], "values": [[0], [1], [2]], "ignore": [9], "mode": "grey", "colours": [[0, 0, 0], [9, 0, 0], [0, 9, 0]]},
 }  # fmt: skip
+BESIDE = ("class", "number")
+"""Forms of the targets of several tasks, where the package has a task of each."""
 NAMES = {"number": ("value",), "level": ("1", "2", "4"), "tags": ("O", "B-a", "I-a")}
 
 
 def check_task(task: Task | str, *, facts: dict[str, Any] | None = None) -> dict[str, int]:
     """The laws over one task; how many examples each looked at. ``facts``: what it has to know, where the usual ones do not do."""
     named = of(task) if isinstance(task, str) else task
-    made = named.bound(FACTS[named.form.target] if facts is None else facts)
+    made = named.bound(usual_facts(named.form) if facts is None else facts)
     classes = NAMES.get(made.form.target, ("a", "b", "c"))
     logits, batch, targets = truth(made, np.random.default_rng(0))
     return {
@@ -45,9 +47,24 @@ def check_task(task: Task | str, *, facts: dict[str, Any] | None = None) -> dict
     }
 
 
+def usual_facts(form: Form) -> dict[str, Any]:
+    """What a task of this form knows here of its data."""
+    if form.target != "several":
+        return FACTS[form.target]
+    found = [name for name, known in FORMS.items() if known in [Form(form.kind, form.parts, target) for target in BESIDE]]
+    tasks = [{"name": f"task {place}", "task": name, "classes": list(NAMES.get(FORMS[name].target, ("a", "b", "c"))), "facts": FACTS[FORMS[name].target]}
+             for place, name in enumerate([*found, found[0]])]  # fmt: skip
+    return {"tasks": tasks}
+
+
 def truth(task: Task, chance: np.random.Generator) -> tuple[Tensor, Tensor, np.ndarray]:
     """Logits of a network that is right and sure of it, the targets as its loss takes them, and as they are measured against."""
     kind = task.form.target
+    if kind == "several":
+        made = [truth(member.task, chance) for member in task.members]
+        whole = np.concatenate([targets.reshape(EXAMPLES, -1).astype(np.float32) for _, _, targets in made], 1)
+        whole[0, -1] = np.nan  # an example without a target of the last task
+        return torch.cat([logits.float() for logits, _, _ in made], 1), torch.from_numpy(whole), whole
     drawn = np.arange(EXAMPLES) % CLASSES
     if kind == "number":
         numbers = chance.normal(5, 2, EXAMPLES).astype(np.float32)
@@ -109,19 +126,25 @@ def _answers(task: Task, logits: Tensor, batch: Tensor, targets: np.ndarray, cla
     document = task.document(right, targets, classes)
     found = document["metrics"]
     law(
-        task.headline in found and set(found) <= set(METRICS),
+        task.headline in found and {name.rpartition(OF_TASK)[2] for name in found} <= set(METRICS),
         f"{task.name}: {set(found) - set(METRICS) or task.headline} is no known metric",
     )
     values = task.watched(_scores(task, logits, batch), targets)
     law(abs(values[task.headline] - found[task.headline]["value"]) < 1e-9, f"{task.name}: what training watches is not what is reported")
     value = found[task.headline]["value"]
-    law(value < 0.01 if task.headline in LOWER_IS_BETTER else value > 0.99, f"{task.name}: the truth is measured as {found[task.headline]['value']:.3f}")
+    law(
+        value < 0.01 if task.headline in LOWER_IS_BETTER else value > 0.99,
+        f"{task.name}: the truth is measured as {found[task.headline]['value']:.3f}",
+    )
     better, worse = task.quality(right, targets), task.quality(wrong, targets)
     law(
         bool((better >= worse).all()) and bool((better > worse).any()),
         f"{task.name}: a wrong answer is of better quality than the right one",
     )
-    law(not task.mistakes(right, targets, classes, 5) or task.form.target == "number", f"{task.name}: the truth is listed as a mistake")
+    law(
+        not task.mistakes(right, targets, classes, 5) or task.form.target in ("number", "several"),
+        f"{task.name}: the truth is listed as a mistake",
+    )
     law(len(task.mistakes(wrong, targets, classes, 5)) > 0, f"{task.name}: wrong answers are not listed")
     law(task.compare(right, right, targets, classes).verdict == "tie", f"{task.name}: a model is not as good as itself")
     law(task.compare(wrong, right, targets, classes).verdict != "better", f"{task.name}: wrong answers are called better")

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from regraft.data.batching import training_batches
 from regraft.data.encode import Encoded
+from regraft.data.sampling import Drawn
 from regraft.plan.plan import Plan
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Course:
     """``steps`` of the phase, ``steps_per_epoch``; ``first_epoch``: number of its first epoch within the whole run, so that no two
-    phases see the same order. The last epoch may be cut short."""
+    phases see the same order. The last epoch may be cut short. ``drawn``: which rows an epoch is made of, where that is not each of them once."""
 
     steps: int
     steps_per_epoch: int
@@ -27,6 +28,7 @@ class Course:
     batch_size: int
     lengths: NDArray[np.integer] | None
     num_examples: int
+    drawn: Drawn | None = None
 
     @classmethod
     def of(cls, plan: Plan, phase: int, train: Encoded) -> Course:
@@ -43,6 +45,7 @@ class Course:
             batch_size=batch_size,
             lengths=train.lengths,
             num_examples=len(train),
+            drawn=Drawn.of(train.targets, settings.sampling, settings.seed),
         )
 
     def epoch(self, step: int) -> int:
@@ -50,8 +53,11 @@ class Course:
         return step // self.steps_per_epoch
 
     def rows(self, step: int) -> NDArray[np.integer]:
-        batches = _batches(self.num_examples, self.batch_size, self.seed, self.first_epoch + self.epoch(step), _Held(self.lengths))
-        return batches[step % self.steps_per_epoch]
+        epoch = self.first_epoch + self.epoch(step)
+        if self.drawn is None:
+            return _batches(self.num_examples, self.batch_size, self.seed, epoch, _Held(self.lengths))[step % self.steps_per_epoch]
+        rows, lengths = self.drawn.epoch(epoch, self.lengths)
+        return rows[_batches(len(rows), self.batch_size, self.seed, epoch, _Held(lengths))[step % self.steps_per_epoch]]
 
     def ends_epoch(self, done: int) -> bool:
         """Is an epoch, or the phase, over after ``done`` steps?"""

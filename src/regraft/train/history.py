@@ -70,12 +70,14 @@ class Silent:
 class History:
     """``drift``: stage name -> ||theta - theta0|| / ||theta0|| over the parameters that stood there at the start.
     ``edits``: the records of the edits that stand in the network at the end, as JSON, in the order in which they were applied.
+    ``tasks``: where several are learned at once, for each epoch what each of them counted and cost, in the mean.
     ``events``: sentences about what did not go as planned. ``best``: phase, epoch and value of the best epoch on valid."""
 
     headline: str = ""
     phases: list[PhaseStart] = field(default_factory=list)
     steps: list[StepRecord] = field(default_factory=list)
     epochs: list[EpochRecord] = field(default_factory=list)
+    tasks: list[dict[str, Any]] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     best: dict[str, float] = field(default_factory=dict)
     drift: dict[str, float] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cache, wraps
 from importlib import import_module
 from importlib.metadata import entry_points
+from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, get_args, get_type_hints
 
 import torch
@@ -87,7 +88,7 @@ class Start:
 class Seen:
     """What a part of a batch shows. ``logits`` (B, k) float32; ``losses``: the task's, as the objectives have made them;
     ``features``: stage -> what left it, for those asked for that lie above the boundary; ``again()``: logits of another forward, with
-    other dropout."""
+    other dropout. ``each`` (B, T), ``weights`` (T,): of several tasks, the loss of each example at each, and what it counts."""
 
     run: Run
     part: Part
@@ -95,6 +96,8 @@ class Seen:
     losses: Losses
     features: Mapping[str, Tensor]
     again: Callable[[], Tensor]
+    each: Tensor | None = None
+    weights: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -102,6 +105,8 @@ class Term:
     """What an objective does in a run.
 
     ``losses(losses) -> losses``: the task's loss of each example, changed or replaced.
+    ``weights(run) -> (T,)``: what the loss of each of several tasks counts in this step; of several such terms the product. ``run.terms.tasks`` says what each
+    of them costs in the batch.
     ``shares(seen) -> (B,)``: added for each example; the batch's mean of it is minimised, however the batch is cut.
     ``penalty(run) -> scalar``: added once for each step, on the parameters.
     ``around(run, gradients) -> loss``: goes about the making of the gradient; calls ``gradients()`` once or more.
@@ -111,6 +116,7 @@ class Term:
     """
 
     losses: Callable[[Losses], Losses] | None = None
+    weights: Callable[[Run], Tensor] | None = None
     shares: Callable[[Seen], Tensor] | None = None
     penalty: Callable[[Run], Tensor] | None = None
     around: Callable[[Run, Callable[[], Tensor]], Tensor] | None = None
@@ -123,11 +129,13 @@ class Term:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Declared:
-    """An objective with its options, checked. ``passes``: how many forwards and backwards a step takes, for the forecast."""
+    """An objective with its options, checked. ``passes``: how many forwards and backwards a step takes, for the forecast. ``weighs``: does it do nothing
+    but say what each of several tasks counts, so that without it they count the same?"""
 
     begin: Callable[[Start], Term]
     asks: tuple[Ask, ...] = field(default=(), kw_only=True)
-    passes: int = field(default=1, kw_only=True)
+    passes: float = field(default=1, kw_only=True)
+    weighs: bool = field(default=False, kw_only=True)
 
 
 Declare = Callable[..., Declared]
@@ -137,13 +145,17 @@ HANDED_OVER: dict[str, Declare] = {}
 
 
 def objective(function: Callable[P, Declared]) -> Callable[P, Declared]:
-    """Register ``function(*, options) -> Declared`` under its name. Its annotations say what kind of value an option takes."""
+    """Register ``function(*, options) -> Declared`` under its name. Its annotations say what kind of value an option takes; with ``**options`` it takes
+    options of any name."""
     name = function.__name__
     hints = {key: kind for key, kind in get_type_hints(function).items() if key != "return"}
+    is_open = any(one.kind is Parameter.VAR_KEYWORD for one in signature(function).parameters.values())
 
     @wraps(function)
     def declare(*args: P.args, **kwargs: P.kwargs) -> Declared:
         for key, value in kwargs.items():
+            if is_open:
+                continue
             if key not in hints:
                 raise PlanError(f"{name}({key}=...)", f"{name} has no such option", suggest(key, hints))
             _check_kind(name, key, value, hints[key])

@@ -20,11 +20,14 @@ def gradients(run: Run, feed: Feed, parts: Sequence[Part], *, count: float) -> T
 
     Dropout draws from the seed of the step's place, whatever was drawn before.
     """
+    run.terms.enter_batch(run, feed, parts, count=count)
     return run.terms.around(run, partial(_plain, run, feed, parts, count=count))
 
 
 def _plain(run: Run, feed: Feed, parts: Sequence[Part], *, count: float) -> Tensor:
     seed_torch(seed_of(run.settings.seed, run.phase, run.step), run.device)
+    if run.terms.tasks is not None:
+        run.terms.tasks.start()
     total = torch.zeros((), device=run.device)
     with recomputing(run.network, run.present.boundary) if run.recomputes else nullcontext():
         for part in parts:

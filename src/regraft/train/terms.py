@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
 from regraft.train.objective import Losses, Seen, Start, Term, check
+from regraft.train.task_course import course
+from regraft.train.task_losses import TaskLosses
 
 if TYPE_CHECKING:
     from regraft.data.encode import Encoded
@@ -20,7 +24,10 @@ if TYPE_CHECKING:
 
 
 class Terms:
-    """The terms of a run in the order of its plan; without any there is the task's loss and nothing else."""
+    """The terms of a run in the order of its plan; without any there is the task's loss and nothing else. ``tasks``: of several tasks, what each of them costs in
+    the batch of the step under way."""
+
+    tasks: TaskLosses | None = None
 
     def __init__(self, terms: tuple[Term, ...] = (), *, repeats: bool = False) -> None:
         """``repeats``: does a step take the same parts through the network more than once? Sets ``reach_for_parameters``: does a term look at
@@ -34,24 +41,32 @@ class Terms:
         """Those of the plan of ``run``, whose network has the weights that it starts from."""
         start = Start(network=run.network, plan=run.plan, task=run.task, train=train, device=run.device, asked=asked)
         declared = check(run.plan.objectives)
-        return cls(tuple(one.begin(start) for one in declared), repeats=any(one.passes > 1 for one in declared))
+        own = (course(start),) if run.task.each else ()
+        return cls((*(one.begin(start) for one in declared), *own), repeats=any(one.passes > 1 for one in declared))
+
+    def enter_batch(self, run: Run, feed: Feed, parts: Sequence[Part], *, count: float) -> None:
+        """A step begins, on ``parts`` of an effective batch of ``count`` examples."""
+        if run.task.each:
+            self.tasks = TaskLosses(run, parts, count=count, forward=partial(self._forward, run, feed))
+
+    def _forward(self, run: Run, feed: Feed, part: Part) -> Tensor:
+        with run.precision.autocast():
+            return feed.logits(_copied(part) if self.repeats else part).float()
 
     def share(self, run: Run, feed: Feed, part: Part, *, count: float) -> Tensor:
         """This part's share of the batch's mean: its sum over ``count``, the examples of the whole effective batch.
 
         Shares add up to the mean, and their gradients to its gradient, whatever the sizes of the parts.
         """
-
-        def forward() -> Tensor:
-            with run.precision.autocast():
-                return feed.logits(_copied(part) if self.repeats else part).float()
+        forward = partial(self._forward, run, feed, part)
 
         above = [name for name in self.stages if run.network.stage_names.index(name) >= run.present.boundary]
         with tapped(run.network, above) as features:
             logits = forward()
+        each, weights = self._by_task(run, logits, part)
         losses = self.losses(run)
         summed = losses(logits, part.targets)
-        seen = Seen(run=run, part=part, logits=logits, losses=losses, features=features, again=forward)
+        seen = Seen(run=run, part=part, logits=logits, losses=losses, features=features, again=forward, each=each, weights=weights)
         for term in self.terms:
             if term.shares is not None:
                 summed = summed + term.shares(seen)
@@ -61,13 +76,33 @@ class Terms:
         """The task's loss of each example, as every term in turn has changed it."""
 
         def of_task(logits: Tensor, targets: Tensor) -> Tensor:
-            losses: Tensor = run.task.losses(logits, targets, label_smoothing=run.settings.label_smoothing)
+            smoothing = run.settings.label_smoothing
+            if run.task.each:
+                each: Tensor = run.task.each(logits, targets, label_smoothing=smoothing)
+                return (each * self.weights(run)).sum(1)
+            losses: Tensor = run.task.losses(logits, targets, label_smoothing=smoothing)
             return losses
 
         made: Losses = of_task
         for term in self.terms:
             made = term.losses(made) if term.losses is not None else made
         return made
+
+    def weights(self, run: Run) -> Tensor:
+        """(T,) float32: what each of several tasks counts in this step; 1 where no term says otherwise."""
+        product = torch.ones(len(run.task.members), device=run.device)
+        for term in self.terms:
+            product = product * term.weights(run).to(product) if term.weights is not None else product
+        return product
+
+    def _by_task(self, run: Run, logits: Tensor, part: Part) -> tuple[Tensor | None, Tensor | None]:
+        """Of several tasks the losses (B, T) and what they count (T,), which are noted."""
+        if self.tasks is None:
+            return None, None
+        each = run.task.each(logits, part.targets, label_smoothing=run.settings.label_smoothing)
+        self.tasks.note(each, run.task.present(part.targets))
+        self.tasks.weights = self.weights(run)
+        return each, self.tasks.weights
 
     def penalty(self, run: Run) -> Tensor | None:
         """What the parameters cost at this step; of several processes each adds its part."""
@@ -85,6 +120,7 @@ class Terms:
         for term in self.terms:
             if term.after_step is not None:
                 term.after_step(run)
+        self.tasks = None
 
     def after_epoch(self, run: Run, record: EpochRecord) -> None:
         for term in self.terms:

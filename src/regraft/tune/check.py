@@ -8,10 +8,11 @@ from typing import Any
 
 from regraft.data import load
 from regraft.data.inspect import SEVERITIES, Problem, inspect, problem
+from regraft.data.load import TaskLike
 from regraft.data.vocabulary import Coverage, coverage
 from regraft.errors import RequestError
 from regraft.plan.surgery import split_model
-from regraft.spec import FORMS
+from regraft.spec import FORMS, Form
 
 Work = Callable[[str, int, int], None]
 
@@ -57,10 +58,15 @@ def _tokenizer(model: str, kind: str) -> Any:
     return tokenizer
 
 
-def _with_form(task: str | None) -> str | tuple[str, Any] | None:
-    """The name, with the form of a task that does not come with the package."""
+def _with_form(task: str | None) -> TaskLike | None:
+    """The name, with the form of a task that does not come with the package, or (``first,second``) several of them, each with its form."""
     if task is None or task in FORMS:
         return task
+    named = tuple((name, FORMS[name] if name in FORMS else _form(name)) for name in map(str.strip, task.split(",")))
+    return named if len(named) > 1 else named[0]
+
+
+def _form(name: str) -> Form:
     from regraft import tasks
 
-    return task, tasks.of(task).form
+    return tasks.of(name).form

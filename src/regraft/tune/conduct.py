@@ -90,7 +90,8 @@ def of_plan(made: Plan, options: Mapping[str, Any]) -> Request:
         raise RequestError(f"tune(plan, {extra[0]}=...)", "a plan is settled", "give that to rg.plan(...), or replace it in the plan")
     data = made.data
     settings = {name: getattr(made.settings, name) for name in ("input_size", "max_length", "valid_fraction", "test_fraction", "seed")}
-    return Request(data=data["reference"], model=made.model, task=made.task, input=data["input"], target=data["target"], name=options.get("name"),
+    task = ",".join(data["tasks"].values()) if "tasks" in data else made.task
+    return Request(data=data["reference"], model=made.model, task=task, input=data["input"], target=data["target"], name=options.get("name"),
                    settings=settings, allow_rejected=True)  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from regraft.plan.settings import Settings
 from regraft.plan.strategy import parse
 from regraft.train.objective import check as declared
 from regraft.trunk.machine import Machine
-from regraft.tune import unfit
+from regraft.tune import controls, unfit
 from regraft.tune.job import Job, facts_of
 
 FIND = "find"
@@ -56,6 +56,7 @@ def decide(
         data=facts_of(job),
     )
     poor = (f"{read}: other vectors, or another model, may read more",) if read is not None and read.is_poor else ()
+    plan = plan.because(*controls.told(plan, job))
     return forecast(replace(plan, warnings=(*check(plan, job.outline), *poor, *unfit.remarks(job))), job, machine)
 
 
@@ -139,6 +140,7 @@ def forecast(plan: Plan, job: Job, machine: Machine) -> Plan:
         gflops=pace(job, machine),
         update_ns=machine.update_ns,
         settles=job.task.settle is not None,
+        controls=controls.runs(plan, job),
         passes=1 + sum(one.passes - 1 for one in declared(plan.objectives)),
         start_bytes=psutil.Process().memory_info().rss if machine.device == "cpu" else 0,
     )

@@ -52,6 +52,7 @@ def tune_document(generation: Mapping[str, Any], plan: Plan, job: Job, *, report
         "cost": generation["cost"],
         "report": report,
         "warnings": generation["warnings"],
+        **({"tasks": generation["tasks"]} if "tasks" in generation else {}),
     }
 
 
@@ -71,6 +72,7 @@ def report_document(
         },
         "headline": job.task.headline,
         **{key: evaluation[key] for key in DRAWN if key in evaluation},
+        **({"tasks": of_tasks(tune.get("tasks", []), evaluation["tasks"]), "weights": history.tasks} if "tasks" in evaluation else {}),
         "history": curves(history),
         "errors": errors,
         **({"samples": samples} if samples else {}),
@@ -79,6 +81,12 @@ def report_document(
         "events": history.events,
         "environment": manifest["environment"],
     }
+
+
+def of_tasks(controlled: list[dict[str, Any]], evaluated: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of each of several tasks what its evaluation says, and how it fares beside its controls."""
+    beside = {row["name"]: row for row in controlled}
+    return [{**beside.get(row["name"], {}), **row} for row in evaluated]
 
 
 def curves(history: History) -> list[dict[str, Any]]:

@@ -30,6 +30,7 @@ from regraft.train.fit import fit
 from regraft.train.history import History, Observer
 from regraft.trunk.network import Network
 from regraft.tune import document, evidence, keeping, record, reference, samples, teacher
+from regraft.tune.controls import Controls
 from regraft.tune.doubts import doubts
 from regraft.tune.generation import Generation
 from regraft.tune.job import Job
@@ -88,8 +89,8 @@ class Execution:
     def measured(self, split: str) -> Measured:
         """Train, answer ``split``, and leave nothing behind: a control, of which only the figures are wanted."""
         self._open()
-        network, _, _ = self.trained()
-        found = self.answered(network, split)
+        network, _, known = self.trained()
+        found = known.get(split) or self.answered(network, split)
         shutil.rmtree(self.folder, ignore_errors=True)
         return found
 
@@ -182,8 +183,11 @@ class Execution:
         }
 
     def judged(self, network: Network, measured: dict[str, Measured]) -> dict[str, Any]:
-        """Facts of a gate that lets the network pass; raises ``GateRefused`` where it does not."""
-        return {}
+        """Facts of a gate that lets the network pass; raises ``GateRefused`` where it does not. Of several tasks: how they fare beside their controls."""
+        shown = measured.get("test") or measured.get("valid")
+        if shown is None or not self.job.task.members or not self.plan.settings.controls:
+            return {}
+        return Controls(self, shown).facts()
 
     def kept(self, network: Network) -> list[tuple[dict[str, Any], bytes]]:
         """What the generation keeps of its data: rows of the manifest, each with its content (``tune.kept``)."""

@@ -17,7 +17,7 @@ from regraft.data.encode import Encoded, encode
 from regraft.data.load import load_known
 from regraft.errors import RequestError
 from regraft.evaluate.compare import Verdict, paired
-from regraft.lineage.heads import chosen
+from regraft.lineage.heads import chosen, together
 from regraft.report import pages
 from regraft.serve import rebuild
 from regraft.serve.heads import Heads
@@ -61,8 +61,12 @@ class Found:
 class Generation:
     """One immutable result. Made by ``tune``; found again by ``open(name)``."""
 
-    def __init__(self, store: lineage.Store, record: lineage.Generation, document: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, store: lineage.Store, record: lineage.Generation, document: dict[str, Any] | None = None, *, head: str | None = None
+    ) -> None:
+        """``head``: of several tasks that it learned together, the one that is asked."""
         self.store, self.record = store, record
+        self.head = head if head in together(record) else None
         self.document = document or {}
         self._predictor: Predictor | None = None
 
@@ -89,17 +93,27 @@ class Generation:
     @property
     def form(self) -> Form:
         """What its inputs and targets look like."""
-        return tasks.of(self.record.manifest["task"]).form
+        return tasks.of(self._asked["task"]).form
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return tuple(self.record.manifest["classes"])
+        return tuple(self._asked["classes"])
+
+    @property
+    def _asked(self) -> dict[str, Any]:
+        """``task`` and ``classes`` of what is asked: of all that it learned, or of one head."""
+        return together(self.record)[self.head] if self.head else self.record.manifest
+
+    @property
+    def _column(self) -> str | None:
+        """The column of the targets of one head, where there was one."""
+        return together(self.record)[self.head].get("column") if self.head else None
 
     @property
     def predictor(self) -> Predictor:
         """The model itself, rebuilt from the store when it is first needed."""
         if self._predictor is None:
-            self._predictor = Predictor.load(self.store, self.digest)
+            self._predictor = Predictor.load(self.store, self.digest, head=self.head)
         return self._predictor
 
     def predict(self, inputs: Sequence[Input]) -> list[dict[str, Any]]:
@@ -128,7 +142,12 @@ class Generation:
                         rejected=[asdict(item) for item in found.rejected])  # fmt: skip
         if against is not None:
             verdict = self._compare(against, asked, answers, found.encoded)
-            document["against"] = {"name": against.name, "digest": against.digest, **verdict.json()}
+            document["against"] = {
+                "name": against.name,
+                "digest": against.digest,
+                **verdict.json(),
+                **self._by_task(against, asked, answers, found.encoded),
+            }
         return document
 
     def grow(self, data: str | Path | None = None, **options: Any) -> Generation:
@@ -138,10 +157,12 @@ class Generation:
         return child
 
     def _examples(self, asked: Labelled) -> Found:
+        """Where one of several tasks is asked, rows may lack its target: they are listed."""
         manifest, task = self.record.manifest, self.predictor.task
         learnt = manifest["data"]
         dataset = load_known(asked.data, self.classes, facts=task.facts, task=(task.name, task.form), input=asked.input or learnt.get("input"),
-                             target=asked.target or learnt.get("target"), allow_rejected=asked.allow_rejected)  # fmt: skip
+                             target=asked.target or self._column or learnt.get("target"),
+                             allow_rejected=asked.allow_rejected or self.head is not None)  # fmt: skip
         if asked.split and asked.split not in dataset.splits:
             raise RequestError(f"split {asked.split!r} of {asked.data}", f"it has {', '.join(dataset.splits)}", "name one of these")
         chosen = asked.split or next(name for name in reversed(SPLITS) if name in dataset.splits)
@@ -169,6 +190,19 @@ class Generation:
         same = other._examples(asked).encoded
         return task.compare(answers, other.predictor.answers(same), encoded.targets, self.classes)
 
+    def _by_task(self, other: Generation, asked: Labelled, answers: NDArray[Any], encoded: Encoded) -> dict[str, Any]:
+        """Of several tasks learned together, the verdict on each; nothing for one."""
+        mine, theirs = self.predictor.task.members, other.predictor.task.members
+        if not mine or [one.name for one in mine] != [one.name for one in theirs]:
+            return {}
+        found, targets = other.predictor.answers(other._examples(asked).encoded), np.asarray(encoded.targets)
+        return {
+            "tasks": {
+                own.name: own.compare(their, answers, found, targets).json()
+                for own, their in zip(mine, theirs, strict=True)
+            }
+        }
+
     def _correct(self, asked: Labelled) -> NDArray[np.bool_]:
         encoded = self._examples(asked).encoded
         return self.predictor.task.quality(self.predictor.answers(encoded), encoded.targets) > 0
@@ -180,6 +214,6 @@ class Generation:
 
 def open(name: str, *, head: str | None = None, store: str | Path | None = None) -> Generation:
     """The generation that a name, tag, digest or ``name~1`` means, from the store given or found; with ``head`` the further head of that name
-    on its trunk."""
+    on its trunk, or one of several tasks that it learned together."""
     where = lineage.Store.locate(store)
-    return Generation(where, chosen(where, name, head))
+    return Generation(where, chosen(where, name, head), head=head)

@@ -16,7 +16,9 @@ from regraft import tasks
 from regraft.data import Dataset, Split, load
 from regraft.data.decode import shorter_side
 from regraft.data.encode import Encoded, encode, prepare
+from regraft.data.joined import joined, references
 from regraft.data.language import pack, shown
+from regraft.data.load import TaskLike
 from regraft.data.template import name_of
 from regraft.data.text import length_limit
 from regraft.errors import RequestError, TrunkError
@@ -132,9 +134,25 @@ class Job:
 
 def open_data(request: Request, work: Work = no_work) -> Dataset:
     given = {name: request.settings[name] for name in ("valid_fraction", "test_fraction") if name in request.settings}
-    task = (request.task, tasks.of(request.task).form) if request.task else None
-    return load(request.data, task=task, input=request.input, target=request.target, allow_rejected=request.allow_rejected,
-                progress=work, **given)  # fmt: skip
+    options = {"input": request.input, "target": request.target, "allow_rejected": request.allow_rejected, "progress": work, **given}
+    if len(sets := references(request.data)) == 1:
+        return load(request.data, task=_asked(request.task), **options)
+    named = request.task.split(",") if request.task else [""] * len(sets)
+    if len(named) != len(sets):
+        raise RequestError(
+            f"--task {request.task} for {request.data}",
+            f"{len(named)} tasks for {len(sets)} data sets",
+            "a task for each, or leave --task out",
+        )
+    return joined([load(one, task=_asked(task.strip()), **options) for one, task in zip(sets, named, strict=True)])
+
+
+def _asked(task: str | None) -> TaskLike | None:
+    """The task as ``load`` takes it: by name and form, or (``first,second``) several of them."""
+    if not task:
+        return None
+    named = tuple((name, tasks.of(name).form) for name in map(str.strip, task.split(",")))
+    return named if len(named) > 1 else named[0]
 
 
 def speaks(dataset: Dataset) -> bool:
@@ -211,9 +229,11 @@ def facts_of(job: Job) -> dict[str, Any]:
         "input": request.input,
         "target": request.target,
         "task": data.task,
+        **({"tasks": {one["name"]: one["task"] for one in data.facts["tasks"]}} if data.form.target == "several" else {}),
         "fingerprint": data.fingerprint,
         "classes": list(data.classes),
         "outputs": data.outputs,
+        "num_outputs": job.num_classes,
         "splits": {name: len(split) for name, split in data.splits.items()},
         "given_splits": list(data.given_splits),
         "said": list(data.said),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from regraft.data.joined import references
 from regraft.plan.objective import Objective
 from regraft.plan.strategy import Strategy
 
@@ -34,5 +35,5 @@ class Request:
         """The name given, else one made from the data's: ``tickets.csv`` -> ``tickets``."""
         if self.name:
             return self.name
-        stem = Path(self.data.rstrip("/")).resolve().stem or "run"
+        stem = "-".join(Path(one.rstrip("/")).resolve().stem for one in references(self.data)) or "run"
         return "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in stem)

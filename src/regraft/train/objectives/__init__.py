@@ -3,13 +3,21 @@
 from regraft.train.objectives.class_balanced import class_balanced
 from regraft.train.objectives.distill import distill
 from regraft.train.objectives.dpo import dpo
-from regraft.train.objectives.dpo import dpo
+from regraft.train.objectives.dwa import dwa
 from regraft.train.objectives.ewc import ewc
+from regraft.train.objectives.famo import famo
 from regraft.train.objectives.feature_distill import feature_distill
 from regraft.train.objectives.focal import focal
+from regraft.train.objectives.gradnorm import gradnorm
 from regraft.train.objectives.l2_sp import l2_sp
 from regraft.train.objectives.logit_adjusted import logit_adjusted
+from regraft.train.objectives.pcgrad import pcgrad
 from regraft.train.objectives.r_drop import r_drop
 from regraft.train.objectives.sam import sam
+from regraft.train.objectives.task_weights import task_weights
+from regraft.train.objectives.uncertainty import uncertainty
 
-__all__ = ["class_balanced", "distill", "ewc", "feature_distill", "focal", "l2_sp", "logit_adjusted", "r_drop", "sam"]
+__all__ = [
+    "class_balanced", "distill", "dpo", "dwa", "ewc", "famo", "feature_distill", "focal", "gradnorm", "l2_sp", "logit_adjusted", "pcgrad", "r_drop", "sam",
+    "task_weights", "uncertainty",
+]  # fmt: skip
