@@ -17,6 +17,7 @@ from regraft.errors import DataError, PlanError
 
 SMALL = "module:regraft.testing.hosts.trunk_of?name=mel_resnet"
 OPTIONS = {"model": SMALL, "epochs": 4.0, "lr": 5e-3, "batch_size": 8, "refit": False, "seed": 0}
+SHORT = {"epochs": 2.0, "lr": 1e-3, "batch_size": 6, "refit": False}
 PITCH = {"a": 500.0, "b": 1_500.0, " ": 0.0}
 RATE, LETTER_S = 8_000, 0.12
 
@@ -45,7 +46,7 @@ def written(root: Path, count: int, *, extra: tuple[tuple[str, str], ...] = ()) 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("speech")
-    written(folder / "data", 100)
+    written(folder / "data", 60)
     return folder
 
 
@@ -55,7 +56,7 @@ def tuned(place, **options):
 
 @pytest.fixture(scope="module")
 def full(place):
-    return tuned(place, name="full", strategy="full", epochs=16.0)
+    return tuned(place, name="full", strategy="full", model="bundled:audio", epochs=12.0, lr=1e-3, batch_size=6)
 
 
 def test_tones_are_written_down(full, place):
@@ -99,8 +100,18 @@ def test_it_is_compared_by_its_word_errors_and_the_page_shows_the_worst(full, pl
     assert "<audio" in page and "wer" in page
 
 
+def test_other_speech_goes_on_from_its_trunk(full, place):
+    """What was learned from one voice, such as that of espeak-ng, under a head for another."""
+    more = full.grow(place / "data" / "data.csv", new_task="again", task="speech-recognition", strategy="full", control=False, **SHORT)
+    assert more.record.manifest["head"]["name"] == "again" and "blocks.3" in more.record.manifest["sharing"]["own"]
+    still = full.grow(place / "data" / "data.csv", new_task="still", task="speech-recognition", control=False, **SHORT)
+    assert still.record.manifest["strategy"] == "top(n=0)" and still.record.manifest["sharing"]["own"] == ["head"]
+
+
 def test_a_head_that_is_solved_is_refused(place):
-    with pytest.raises(PlanError, match=r"found: the head of speech-recognition is a SpellingHead\ntry:   a strategy that trains it by gradient"):
+    with pytest.raises(
+        PlanError, match=r"found: the head of speech-recognition is a SpellingHead\ntry:   a strategy that trains it by gradient"
+    ):
         tuned(place, name="solved", strategy="linear_probe")
 
 
