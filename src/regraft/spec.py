@@ -7,12 +7,14 @@ from typing import Any, Literal
 
 InputKind = Literal["text", "image", "audio", "tensor"]
 Pooling = Literal["none", "mean", "first", "last"]
-Parts = Literal["one", "pair", "words", "turns"]
+Parts = Literal["one", "pair", "words", "turns", "row"]
 Target = Literal["class", "level", "number", "set", "tags", "mask", "transcript", "text", "preference", "several"]
 
 PART = "\x1f"
 """Stands between the parts of an input that has several (two texts, the words of a sentence): ASCII's own unit separator."""
 
+COLUMNS = "columns"
+"""In a batch, the numbers (B, c) float32 that stand beside each input: they go past the trunk to the head."""
 SPLITS = ("train", "valid", "test")
 METRICS = (
     "accuracy", "balanced_accuracy", "macro_f1", "micro_f1", "log_loss", "calibration_error", "mean_iou", "entity_f1",
@@ -34,7 +36,7 @@ class Form:
     """What the examples of a task look like, which is all that reading and encoding them needs to know of it.
 
     ``parts`` of an input: one text, image or sound, a pair of texts, the words of a sentence, or the turns of a
-    conversation (plain text is one turn). ``target``: one of several classes, a level of a scale, a number, a set of labels, a tag for each word, a class
+    conversation (plain text is one turn), or the columns of a row, of which some are text. ``target``: one of several classes, a level of a scale, a number, a set of labels, a tag for each word, a class
     for each pixel, what is said, the next token of what the model says, which of two answers is preferred; or several of these, whose forms ``of`` lists.
     """
 
@@ -58,6 +60,8 @@ FORMS: dict[str, Form] = {
     "image-multilabel": Form("image", target="set"),
     "token-classification": Form("text", "words", "tags"),
     "semantic-segmentation": Form("image", target="mask"),
+    "text-table-classification": Form("text", "row"),
+    "text-table-regression": Form("text", "row", "number"),
     "causal-language-model": Form("text", "turns", "text"),
     "preference": Form("text", "turns", "preference"),
     "speech-recognition": Form("audio", target="transcript"),

@@ -32,11 +32,11 @@ DATA = {
     "spoken_words": "speech_commands_mini", "spoken_digits_ctc": "fsdd",
     "bert_full": "banking77", "bert_lora": "banking77",
     "entailment_pairs": "rte", "several_tasks": "sick", "relatedness_score": "sick", "emotions": "goemotions", "entities": "ner_wnut17",
-    "street_scenes": "camvid", "word_vectors": "sst2", "character_vectors": "chnsenticorp",
+    "credit_risk": "german_credit", "street_scenes": "camvid", "word_vectors": "sst2", "character_vectors": "chnsenticorp",
 }  # fmt: skip
 TABLES = ("banking77", "sst2", "chnsenticorp")
 PER_CLASS, CLASSES = 8, 3
-FIRST = {"rte": ("train.csv", 61), "sick": ("train.csv", 61), "goemotions": ("train.csv", 61), "ner_wnut17": ("train.tsv", 600)}
+FIRST = {"rte": ("train.csv", 61), "sick": ("train.csv", 61), "goemotions": ("train.csv", 61), "ner_wnut17": ("train.tsv", 600), "german_credit": ("train.csv", 61)}
 """Data of which the first lines of the training file do, and how many."""
 
 

@@ -29,10 +29,11 @@ from regraft.cache.placeholder import NotReproduced, Placeholder, is_open
 from regraft.cache.skip import Call, SkippedPrefix
 from regraft.cache.structure import map_call
 from regraft.errors import DataError, PlanError
+from regraft.spec import COLUMNS
 from regraft.trunk.network import Network
 from regraft.trunk.trunk import Inputs
 
-LIVE_INPUTS = ("attention_mask", "segments")
+LIVE_INPUTS = ("attention_mask", "segments", COLUMNS)
 """Inputs that are never stood in for: they are tiny, and the outer code reads their values."""
 POOLED = "pooled"
 LIVE = "train this phase live"
@@ -128,7 +129,7 @@ class Boundary:
         with self._pooled_already() if POOLED in entries else nullcontext():
             if through is None and self.index == len(self.network.trunk.stages) and not self.network.reads_maps:
                 (features,) = entries.values()
-                return self.network.head(self._as_live(features), inputs.get("attention_mask"))
+                return self.network.answer(self._as_live(features), inputs)
             return self._resume(entries, inputs, through or self.network)
 
     def probe(self, inputs: Inputs) -> float:

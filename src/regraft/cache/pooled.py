@@ -32,7 +32,7 @@ def pooled_features(
     compute: str = "float32",
     work: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float32]:
-    """(n, width) in the order of ``encoded``: what ``network.head.linear`` reads, in eval mode and without augmentation.
+    """(n, width) in the order of ``encoded``: what ``network.head`` reads of the trunk, in eval mode and without augmentation.
 
     Read from ``cache`` where they are known, else computed in ``compute`` precision and kept there; a cache that cannot be
     written (disk full, read-only) costs nothing but the next time.
@@ -47,6 +47,17 @@ def pooled_features(
     if cache is not None:
         _keep(cache, name, features)
     return features
+
+
+def linear_features(
+    network: Network, encoded: Encoded, *, cache: Cache | None = None, compute: str = "float32", work: Callable[[int, int], None] | None = None
+) -> NDArray[np.float32]:
+    """(n, d) all that ``network.head.linear`` reads: the pooled features, and where the head reads columns these beside them."""
+    features = pooled_features(network, encoded, cache=cache, compute=compute, work=work)
+    if not network.reads_columns:
+        return features
+    joined: NDArray[np.float32] = network.head.joined(torch.from_numpy(np.array(features)), torch.from_numpy(encoded.columns)).numpy()  # type: ignore[operator]
+    return joined
 
 
 def _computed(boundary: Boundary, encoded: Encoded, compute: str, work: Callable[[int, int], None] | None) -> NDArray[np.float32]:

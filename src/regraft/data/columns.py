@@ -107,7 +107,7 @@ def choose(rows: Rows, where: str, *, input: str | None = None, target: str | No
         if name is not None and name not in rows:
             raise DataError(f"{option} {name} in {where}", f"no such column; the columns are {', '.join(rows)}", suggest(name, rows))
     facts = [Facts.of(name, values) for name, values in rows.items()]
-    split = _split_column(rows, taken=(*given, target))
+    split = split_of(rows, taken=(*given, target))
     free = [column for column in facts if column.name != split]
     said = [f"Column {split!r} says which split a row belongs to."] if split else []
     if placed := _placed(rows, free, given, target=target, where=where, form=form):
@@ -116,7 +116,7 @@ def choose(rows: Rows, where: str, *, input: str | None = None, target: str | No
     pair = _pair(rows, given, where, wanted=form is not None and form.parts == "pair") if form is None or form.parts == "pair" else None
     if pair:
         said.insert(0, f"Inputs are pairs of texts, from the columns {pair[0]!r} and {pair[1]!r}.")
-        chosen = _target([column for column in free if column.name not in pair], where, target, said)
+        chosen = target_of([column for column in free if column.name not in pair], where, target, said)
         return Columns(pair, chosen, split, form or _said(Form("text", "pair", forms.target_in(rows[chosen])), chosen, said), tuple(said))
     if len(given) > 1:
         raise DataError(
@@ -127,7 +127,7 @@ def choose(rows: Rows, where: str, *, input: str | None = None, target: str | No
     kind = form.kind if form else None
     reasons: list[str] = []
     one = _input(free, where, given[0] if given else None, target, kind, reasons)
-    chosen = _target([column for column in free if column.name != one.name], where, target, reasons)
+    chosen = target_of([column for column in free if column.name != one.name], where, target, reasons)
     seen: InputKind = "text" if kind == "text" else one.kind
     if form is not None and form.kind != seen:
         raise DataError(f"a task on {form.kind} inputs with {where}", f"the inputs in column {one.name!r} look like {seen}",
@@ -262,7 +262,8 @@ def _input(facts: list[Facts], where: str, given: str | None, target: str | None
     raise _open(where, "--input", "no column looks like text or like paths of images or sounds", free, facts)
 
 
-def _target(facts: list[Facts], where: str, given: str | None, said: list[str]) -> str:
+def target_of(facts: list[Facts], where: str, given: str | None, said: list[str]) -> str:
+    """The column of targets among ``facts``, unless it is ``given``; why it is that one is added to ``said``. Raises :class:`DataError` where that is open."""
     if given is not None:
         return given
     named = _by_name(facts, TARGET_NAMES)
@@ -283,12 +284,20 @@ def _target(facts: list[Facts], where: str, given: str | None, said: list[str]) 
     raise _open(where, "--target", what, labels or facts, facts)
 
 
-def _split_column(rows: Rows, taken: Sequence[str | None]) -> str | None:
+def split_of(rows: Rows, taken: Sequence[str | None]) -> str | None:
     for name, values in rows.items():
         present = {value.strip().lower() for value in values if value and value.strip()}
         if name not in taken and name.strip().lower() in SPLIT_NAMES and present and present <= set(SPLIT_OF):
             return name
     return None
+
+
+def is_named_as_text(name: str) -> bool:
+    return _rank(name, TEXT_NAMES) is not None
+
+
+def is_named_as_target(name: str) -> bool:
+    return _rank(name, TARGET_NAMES) is not None
 
 
 def _by_name(facts: list[Facts], names: Sequence[str]) -> Facts | None:

@@ -45,7 +45,7 @@ class Split:
     ``input``: text (its parts, if there are several, joined by ``spec.PART``), or absolute path of an image or sound; ``target``: in the form that
     the task reads (:mod:`regraft.data.arrays`), for classification an int64 index into the data set's classes; ``digest``: SHA-256 in hex of the
     text or of the file's bytes; ``where``: file and row (rows as a spreadsheet counts them, the header being 1), or path within the data set.
-    ``facts``: those of the data set, where reading a target takes them (masks).
+    ``facts``: those of the data set, where reading a target (masks) or an input (rows of a table) takes them.
     """
 
     name: str
@@ -77,8 +77,8 @@ class Split:
         return Split(self.name, self.table.take(pa.array(rows, pa.int64())), self.parts, self.facts)
 
 
-def unlabelled(inputs: Sequence[str], form: Form, num_classes: int) -> Split:
-    """A split of ``inputs`` to be answered, without targets that mean anything."""
+def unlabelled(inputs: Sequence[str], form: Form, num_classes: int, facts: Mapping[str, Any] | None = None) -> Split:
+    """A split of ``inputs`` to be answered, without targets that mean anything. ``facts``: of the task; rows of a table are read by them."""
     given = list(inputs)
     columns = [
         pa.array(given, pa.string()),
@@ -87,7 +87,8 @@ def unlabelled(inputs: Sequence[str], form: Form, num_classes: int) -> Split:
         pa.array(given, pa.string()),
     ]
     target = columns[1].type
-    return Split("predict", pa.Table.from_arrays(columns, schema=schema_of(target)), form.parts)
+    read_by = dict(facts or {}) if form.parts == "row" else {}
+    return Split("predict", pa.Table.from_arrays(columns, schema=schema_of(target)), form.parts, read_by)
 
 
 @dataclass(frozen=True, slots=True)

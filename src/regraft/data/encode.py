@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from regraft.data.beside import encode_rows
 from regraft.data.dataset import Split
 from regraft.data.encoded import Encoded, Progress, concat
 from regraft.data.image import MEMORY_BYTES, encode_images
@@ -51,6 +52,8 @@ def encode(
             raise RequestError(f"encode the text of split {split.name!r}", "no tokenizer", "encode(split, trunk.input, trunk.tokenizer)")
         if split.parts == "turns":
             return encode_turns(split, spec, tokenizer, max_length=max_length, progress=progress)
+        if split.parts == "row":
+            return encode_rows(split, spec, tokenizer, max_length=max_length, progress=progress)
         return encode_text(split, spec, tokenizer, max_length=max_length, progress=progress)
     if spec.kind == "image":
         return encode_images(split, spec, margin=margin, progress=progress, memory_bytes=memory_bytes, folder=folder)

@@ -36,6 +36,8 @@ class Encoded(ABC):
 
     most_together: int = 1 << 14
     learned: np.ndarray | None = None
+    columns: np.ndarray | None = None
+    """(n, c) float32 beside the inputs, for the head alone (``spec.COLUMNS`` of a batch)."""
 
     def __init__(
         self,
@@ -95,6 +97,7 @@ class Rows(Encoded):
         )
         self._parent, self._rows, self.most_together = parent, rows, parent.most_together
         self.learned = None if parent.learned is None else parent.learned[rows]
+        self.columns = None if parent.columns is None else parent.columns[rows]
 
     def batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> dict[str, Tensor]:
         return self._parent.batch(self._rows[np.asarray(rows, dtype=np.int64)], width=width)
@@ -120,6 +123,7 @@ class Joined(Encoded):
         )
         self._parts, self.most_together = (first, second), first.most_together
         self.learned = _joined(first.learned, second.learned)
+        self.columns = _joined(first.columns, second.columns)
 
     def batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> dict[str, Tensor]:
         import torch

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from regraft.data import duplicates, encoding, inspect_sounds, spelling
+from regraft.data import duplicates, encoding, inspect_fields, inspect_sounds, spelling
 from regraft.data.dataset import Dataset, Progress, Rejected
 from regraft.data.load import NEAR_IMAGES, NEAR_TEXTS
 from regraft.data.look import THUMB, Look, every_file, examine, study
@@ -70,6 +70,9 @@ def _problems(dataset: Dataset, deep: bool, progress: Progress | None) -> list[P
         heard = inspect_sounds.listen(dataset, deep=deep, progress=progress)
         problems += inspect_sounds.problems(dataset, heard)
         groups, limit = inspect_sounds.groups(heard), 0
+    elif dataset.form.parts == "row":
+        problems += inspect_fields.problems(dataset)
+        groups, limit = inspect_fields.groups(dataset), 0
     else:
         problems += _texts(dataset)
         texts = pa.chunked_array([chunk for split in dataset.splits.values() for chunk in split.table.column("input").chunks], pa.string())

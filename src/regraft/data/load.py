@@ -14,6 +14,7 @@ import pyarrow as pa
 from regraft.data import arrays, class_map, duplicates, several, sources, split
 from regraft.data.dataset import Dataset, Progress, Rejected, Split, fingerprint, schema_of
 from regraft.data.examples import Examples, collect
+from regraft.data.field_rows import FieldRows, as_input
 from regraft.data.mask_faults import fault
 from regraft.data.mask_rows import Masked
 from regraft.data.passages import Texts
@@ -27,7 +28,7 @@ from regraft.data.unknown import MODEL
 from regraft.errors import DataError, suggest
 from regraft.spec import FORMS, SPLITS, Form, Parts
 
-Rows = Tables | Folders | Masked | Talks | Texts
+Rows = Tables | Folders | Masked | Talks | Texts | FieldRows
 Named = tuple[str, Form]
 TaskLike = str | Named | tuple[Named, ...]
 """A task by name; one that does not come with the package by name and form; several, each by name and form, for as many targets."""
@@ -88,7 +89,9 @@ def load_more(
     learnt = Learnt(class_map.grown(found, sides, known, str(reference))) if grows else reader.learn(found, sides, str(reference))
     read = reader.read(found, sides, learnt, str(reference), allow_rejected)
     _check_rejected(str(reference), found, read.rejected, allow_rejected)
-    carved = _carve(found, read, sides, learnt.classes, fractions)
+    carved = _carve(found, read, sides, learnt.classes, fractions, of_rows=isinstance(rows, FieldRows))
+    if isinstance(rows, FieldRows):
+        learnt = rows.learn(learnt, found.table.column("input"), sides)
     said = [*source.said, *rows.said, f"The task is {name}.", *learnt.said, *carved]
     return _dataset(str(reference), name, learnt=learnt, read=read, sides=sides, found=found, said=said, rows=rows)
 
@@ -108,6 +111,8 @@ def load_known(
     split are ``test``. A label that is none of ``classes`` is an error, or (``allow_rejected``) listed. Otherwise as :func:`load`."""
     source = sources.resolve(reference)
     name, form = _asked(task)
+    if form is not None and form.parts == "row" and facts:
+        input = as_input(facts)
     rows = of_source(source, form=form, input=input, target=target)
     name = name or _task_of(rows.form)
     learnt = Learnt(tuple(classes), facts or {}, owner=MODEL)
@@ -200,7 +205,9 @@ def _advice(found: Examples, reason: str) -> str:
     return about_mask[1] if about_mask else "mend them, or accept it with --allow-rejected"
 
 
-def _carve(found: Examples, read: Read, sides: np.ndarray, classes: tuple[str, ...], fractions: dict[int, float]) -> list[str]:
+def _carve(
+    found: Examples, read: Read, sides: np.ndarray, classes: tuple[str, ...], fractions: dict[int, float], *, of_rows: bool = False
+) -> list[str]:
     """Give every undecided example its side, and carve missing splits out of train, both in ``sides``; says what was done."""
     targets, told = read.strata, list(classes) if read.column.type == arrays.CLASS else []
     undecided = bool(np.all(sides == split.UNDECIDED))
@@ -209,7 +216,7 @@ def _carve(found: Examples, read: Read, sides: np.ndarray, classes: tuple[str, .
     if not wanted:
         sides[pool] = split.TRAIN
         return ["All examples are for training."] if undecided else ["Splits are as given."]
-    groups = _groups(found, pool)
+    groups = _equal(found, pool) if of_rows else _groups(found, pool)
     sides[pool] = split.carve(groups, targets[pool], wanted)
     names = " and ".join(f"{SPLITS[side]} ({fraction:.0%})" for side, fraction in sorted(wanted.items()))
     origin = "" if undecided else " out of train"
@@ -217,7 +224,7 @@ def _carve(found: Examples, read: Read, sides: np.ndarray, classes: tuple[str, .
     joined = int(np.sum(groups.first != np.arange(len(pool))))
     if joined:
         said.append(f"{joined:,} examples repeat or nearly repeat another and stay on its side.")
-    if not groups.near and found.kind != "audio":
+    if not groups.near and found.kind != "audio" and not of_rows:
         said.append("So many different examples that only equal ones are kept together; near duplicates are not looked for.")
     return said + split.remarks(sides[targets >= 0], targets[targets >= 0], told, wanted)
 
@@ -225,11 +232,18 @@ def _carve(found: Examples, read: Read, sides: np.ndarray, classes: tuple[str, .
 def _groups(found: Examples, pool: np.ndarray) -> duplicates.Groups:
     if found.kind == "text":
         return duplicates.of_texts(found.table.column("input").take(pa.array(pool)), limit=NEAR_TEXTS, jaccard=duplicates.SIDE_JACCARD)
-    digests = found.table.column("digest").take(pa.array(pool)).to_pylist()
-    key = np.array([int(text[:16], 16) for text in digests], np.uint64)
     if len(found.dhash) != found.table.num_rows:
-        return duplicates.of_equal(key)
-    return duplicates.of_images(key, found.dhash[pool], found.thumbs[pool])
+        return _equal(found, pool)
+    return duplicates.of_images(_keys(found, pool), found.dhash[pool], found.thumbs[pool])
+
+
+def _equal(found: Examples, pool: np.ndarray) -> duplicates.Groups:
+    return duplicates.of_equal(_keys(found, pool))
+
+
+def _keys(found: Examples, pool: np.ndarray) -> np.ndarray:
+    digests = found.table.column("digest").take(pa.array(pool)).to_pylist()
+    return np.array([int(text[:16], 16) for text in digests], np.uint64)
 
 
 def _dataset(
@@ -243,7 +257,8 @@ def _dataset(
     said: list[str],
     rows: Rows,
 ) -> Dataset:
-    splits = _build(found.table, read, sides, rows.form.parts, learnt.facts if rows.form.target == "mask" else {})
+    facts = learnt.facts if rows.form.target == "mask" or rows.form.parts == "row" else {}
+    splits = _build(found.table, read, sides, rows.form.parts, facts)
     named = class_map.sides(found)
     given = tuple(name for side, name in enumerate(SPLITS) if np.any(named == side))
     rejected = [*found.rejected, *read.rejected]

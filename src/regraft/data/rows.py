@@ -11,6 +11,7 @@ from regraft.data import encoding, forms, several
 from regraft.data.columns import Columns
 from regraft.data.dataset import Rejected
 from regraft.data.examples import Raw
+from regraft.data.field_rows import FieldRows, fields_in
 from regraft.data.hub import open_tables
 from regraft.data.legend import Legend, parted
 from regraft.data.mask_rows import Masked, of_folders
@@ -126,7 +127,7 @@ class Folders:
                     yield Raw(inputs, [label] * len(some), where, [split] * len(some))
 
 
-def of_source(source: Source, *, form: Form | None, input: str | None, target: str | None) -> Tables | Folders | Masked | Talks | Texts:
+def of_source(source: Source, *, form: Form | None, input: str | None, target: str | None) -> Tables | Folders | Masked | Talks | Texts | FieldRows:
     """``form``: what the task asks for; None to see what is there. ``input``: a column, a folder that relative image paths start from, or both as ``column@folder``; ``target``: a column.
     Of masks in folders they name these folders. ``target`` may say which values in masks to ignore (``ignore=255``)."""
     if source.texts:
@@ -153,9 +154,11 @@ def of_source(source: Source, *, form: Form | None, input: str | None, target: s
     if (talks := talks_in(files, form=form, input=input, target=target)) is not None:
         return talks
     first = files.get("train") or next(iter(files.values()))
-    column, root = _column_and_root(input, first[0].columns, source.root)
     head = sample(first[0], SAMPLE_ROWS)
     where = str(first[0].path)
+    if any(head.values()) and (rows := fields_in(files, head, form=form, input=input, target=target)) is not None:
+        return rows
+    column, root = _column_and_root(input, first[0].columns, source.root)
     if not any(head.values()):
         reason = f": {first[0].rejected[0][1]} (row {first[0].rejected[0][0]})" if first[0].rejected else ""
         raise DataError(f"read {where}", f"a header and no usable row{reason}", "give a table with labelled rows")

@@ -16,6 +16,7 @@ from typing import Any
 from regraft.data import encoding, forms
 from regraft.data.columns import PATH_NAMES, TEXT_NAMES, Facts, Rows
 from regraft.data.dataset import Rejected
+from regraft.data.fields import held
 from regraft.data.listen import hear
 from regraft.data.look import each, glance
 from regraft.data.names import FILE_ENDINGS
@@ -81,19 +82,21 @@ def _text(path: Path) -> str:
 def _of_table(path: Path, form: Form, input: str | None) -> Inputs:
     table = open_table(path, fewest_columns=1)
     rows = sample(table, SAMPLE_ROWS)
-    columns = _named(rows, path, input) if input else _found(rows, path, form)
+    columns = tuple(rows) if form.parts == "row" else _named(rows, path, input) if input else _found(rows, path, form)
     found: list[tuple[str, str | None]] = []
     for batch in table.batches(columns):
         cells = [batch.column(name).to_pylist() for name in columns]
         places = [f"{path.name} row {row}" for row in batch.column("row").to_pylist()]
-        found += zip(places, map(_one(form, path.parent), zip(*cells, strict=True)), strict=True)
+        found += zip(places, map(_one(form, path.parent, columns), zip(*cells, strict=True)), strict=True)
     return _listed(found, form, [Rejected(f"{path.name} row {row}", reason) for row, reason in table.rejected])
 
 
-def _one(form: Form, root: Path) -> Callable[[Sequence[str | None]], str | None]:
-    """How the cells of a row become one input."""
+def _one(form: Form, root: Path, columns: Sequence[str]) -> Callable[[Sequence[str | None]], str | None]:
+    """How the cells of a row, of these ``columns``, become one input."""
     if form.parts == "pair":
         return forms.joined
+    if form.parts == "row":
+        return lambda cells: held(dict(zip(columns, cells, strict=True)))
     if form.parts == "words":
         return lambda cells: forms.joined_words(cells[0])
     if form.kind in FILE_ENDINGS:

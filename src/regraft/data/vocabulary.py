@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from regraft.data.dataset import Split
+from regraft.data.fields import texts_of
 from regraft.spec import PART
 
 MOST = 20_000
@@ -53,7 +54,7 @@ def share_unknown(tokens: np.ndarray, num_rows: int, tokenizer: Any) -> float:
 
 def coverage(split: Split, tokenizer: Any) -> Coverage:
     """Over the first ``MOST`` texts of ``split``."""
-    texts = [part for text in split.table.column("input").slice(0, MOST).to_pylist() for part in text.split(PART)]
+    texts = [part for text in texts_of(split.take(np.arange(min(len(split), MOST)))) for part in text.split(PART)]
     missing = getattr(tokenizer, "missing", None)
     if missing is not None:
         return Coverage("words", *missing(texts))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from regraft import lineage
+from regraft import lineage, tasks
 from regraft.errors import RequestError
 from regraft.evaluate.retention import TOLERANCE
 from regraft.grow import ways
@@ -74,6 +74,9 @@ def _execution(growth: Growth, memory: Memory, hooks: Hooks, *, removes: bool) -
 
 
 def _check_one_task(growth: Growth, memory: Memory) -> None:
+    if tasks.of(memory.manifest["task"]).form.parts == "row":
+        raise RequestError(f"grow {memory.record.name}", "it reads columns of a table, whose spread and values were learned once and for all",
+                           "regraft tune on the old and the new rows together; or --new-task NAME, for a further head on its trunk")  # fmt: skip
     if growth.request.task != memory.manifest["task"]:
         raise RequestError(f"grow {memory.record.name} with --task {growth.request.task}", f"its task is {memory.manifest['task']}",
                            f"regraft grow {memory.record.name} DATA --new-task NAME, for a further head on its trunk")  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from regraft import lineage
+from regraft.data.fields import FACTS
 from regraft.errors import RequestError
 from regraft.serve import rebuild
 from regraft.serve.rebuild import Rebuilt
@@ -54,6 +55,8 @@ def related(store: lineage.Store, references: Sequence[str]) -> tuple[list[linea
     first, *others = found
     for other in others:
         _check_alike(asked, first, other)
+        if first.manifest.get("facts", {}).get(FACTS) != other.manifest.get("facts", {}).get(FACTS):
+            raise RequestError(asked, "they read different columns beside the text, or by another mean, spread or values", "generations tuned on the same rows")
     ancestor = _common(store, found)
     if ancestor is None:
         _check_start(asked, found)

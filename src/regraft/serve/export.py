@@ -56,6 +56,8 @@ def export(store: Store, reference: str, to: str, path: Path) -> dict[str, Any]:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise RequestError(f"{asked} {path}", "something is there already", "another path, or remove that first")
     rebuilt = rebuild.network(store, generation.digest)
+    if rebuilt.network.reads_columns:
+        raise RequestError(asked, "its head reads columns of a table beside the text, which has no form there", "--to bundle")
     if rebuilt.task.members and to != "onnx":
         raise RequestError(asked, "it answers several tasks at once, and that library has no class for them", "--to onnx or --to bundle, which hold all of it")
     part = path.with_name(path.name + PART)

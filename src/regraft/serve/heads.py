@@ -45,7 +45,7 @@ class Heads:
             rebuilt = rebuild.network(store, one.digest)
             if rebuilt.task.form.parts != first.task.form.parts:
                 continue  # it reads pairs, say, where this one reads single texts
-            reads_more = any(each.reads_maps for each in (first.network, rebuilt.network))
+            reads_more = any(each.reads_maps or each.reads_columns for each in (first.network, rebuilt.network))
             if not reads_more and _on_same_trunk(store, generation, one):
                 rebuilt.network.head.to(first.device)
                 sharing[name] = rebuilt

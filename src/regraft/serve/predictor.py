@@ -85,7 +85,7 @@ class Predictor:
     def encode(self, inputs: Sequence[Input]) -> Encoded:
         """``inputs`` as this model reads them. Raises ``DataError`` where an image cannot be read."""
         rebuilt, form = self.rebuilt, self.task.form
-        split = unlabelled(given(inputs, form), form, len(self.classes))
+        split = unlabelled(given(inputs, form), form, len(self.classes), self.task.facts)
         encoded = encode(split, rebuilt.spec, rebuilt.tokenizer, max_length=rebuilt.max_length)
         encoded.wait()
         return encoded

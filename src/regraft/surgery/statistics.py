@@ -74,7 +74,7 @@ class StatisticsHead(nn.Module):
 def stand(network: Network, spec: Statistics) -> tuple[str, ...]:
     """Put a statistics head in the place of the network's linear one; returns the names of its parameters."""
     linear = getattr(network.head, "linear", None)
-    if not isinstance(linear, nn.Linear):
+    if not isinstance(linear, nn.Linear) or network.reads_columns:
         raise TrunkError(
             f"{spec.label} as the head", f"the head is a {type(network.head).__name__}", "a task with one label for each example"
         )

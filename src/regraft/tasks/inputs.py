@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from regraft.data.turns import written
+from regraft.data.fields import held, row_of
 from regraft.errors import RequestError
 from regraft.spec import PART, Form
 
-Input = str | Sequence[str]
+Input = str | Sequence[str] | Mapping[str, Any]
 
 
 def given(inputs: Sequence[Input], form: Form) -> list[str]:
@@ -23,10 +24,14 @@ def given(inputs: Sequence[Input], form: Form) -> list[str]:
 def _one(item: Input, form: Form) -> str:
     if form.parts == "turns":
         return _turns(item)
+    if form.parts == "row":
+        return held(row_of(item) if isinstance(item, str) else named(item))
     if form.parts == "one":
         if not isinstance(item, str):
             raise RequestError(f"predict {item!r}"[:80], "several texts where one is expected", "one text for each example")
         return item.replace(PART, " ")
+    if isinstance(item, Mapping):
+        raise RequestError(f"predict {item!r}"[:80], "the columns of a row where texts are expected", "a text, or several for a task on parts")
     parts = item.split("\t" if form.parts == "pair" else None) if isinstance(item, str) else [str(part) for part in item]
     if form.parts == "pair" and len(parts) != 2:
         raise RequestError(
@@ -45,6 +50,15 @@ def _turns(item: Input) -> str:
     return written([(str(role), str(said)) for role, said in item])
 
 
+def named(item: Input) -> Mapping[str, Any]:
+    """A row as names and values. Raises ``RequestError`` for anything else."""
+    if not isinstance(item, Mapping):
+        raise RequestError(f"predict {item!r}"[:80], "no names of columns", 'a row as {"age": 36, "housing": "own"}')
+    return item
+
+
 def shown(item: Input) -> Any:
-    """An input for a JSON document: itself, or the list of its parts."""
+    """An input for a JSON document: itself, its columns by name, or the list of its parts."""
+    if isinstance(item, Mapping):
+        return dict(item)
     return item.split(PART) if isinstance(item, str) and PART in item else item if isinstance(item, str) else list(item)

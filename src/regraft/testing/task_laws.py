@@ -31,6 +31,8 @@ FACTS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 BESIDE = ("class", "number")
 """Forms of the targets of several tasks, where the package has a task of each."""
+SHOWN = {"pair": f"a{PART}b", "row": '{"a": "b"}'}
+"""An input, by the parts that it has."""
 NAMES = {"number": ("value",), "level": ("1", "2", "4"), "tags": ("O", "B-a", "I-a")}
 
 
@@ -158,7 +160,7 @@ def _facts(task: Task, logits: Tensor, batch: Tensor, targets: np.ndarray, class
     again = task.bound(facts).bound(facts)
     law(dict(again.facts) == facts and again.name == task.name, f"{task.name}: bound to its facts it forgets them")
     joined = [
-        PART.join(["w"] * len(row)) if task.form.parts == "words" else f"a{PART}b" if task.form.parts == "pair" else "a"
+        PART.join(["w"] * len(row)) if task.form.parts == "words" else SHOWN.get(task.form.parts, "a")
         for row in map(np.atleast_1d, targets)
     ]
     predictions = again.predictions(again.answers(scores), classes, joined)

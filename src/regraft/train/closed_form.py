@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from regraft.cache.pooled import pooled_features
+from regraft.cache.pooled import linear_features, pooled_features
 from regraft.data.encode import Encoded
 from regraft.errors import PlanError
 from regraft.evaluate import sums as additive
@@ -52,7 +52,7 @@ def solve(run: Run, train: Encoded, cache: Cache | None) -> None:
         raise PlanError(f"solve phase {run.present.name!r} in closed form", f"the head of {run.task.name} is a {type(head).__name__}",
                         "a strategy that trains it by gradient, such as full or top(n=0)")  # fmt: skip
     if hasattr(head, "pool"):
-        features, targets = pooled_features(run.network, train, cache=cache, compute=run.precision.compute), train.targets
+        features, targets = linear_features(run.network, train, cache=cache, compute=run.precision.compute), train.targets
     else:
         features, targets = placed_features(run, train)
     goes_on = any(phase.solver == "gradient" for phase in run.plan.phases[run.phase + 1 :])

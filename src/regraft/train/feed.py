@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from regraft.data.encode import Encoded, centre, prepare
+from regraft.spec import COLUMNS
 from regraft.trunk.network import Network
 
 Rows = NDArray[np.integer]
@@ -148,4 +149,4 @@ def trim(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     if not len(used) or (len(used) == mask.shape[1]):
         return inputs
     low, high = int(used[0]), int(used[-1]) + 1
-    return {name: tensor[:, low:high] if tensor.shape[:2] == mask.shape else tensor for name, tensor in inputs.items()}
+    return {name: tensor[:, low:high] if tensor.shape[:2] == mask.shape and name != COLUMNS else tensor for name, tensor in inputs.items()}

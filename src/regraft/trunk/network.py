@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
+from regraft.spec import COLUMNS
 from regraft.trunk import pyramid
 from regraft.trunk.trunk import Inputs, Trunk
 
@@ -16,7 +17,7 @@ class Network(nn.Module):
     """State-dict names: ``host.<the host's own name>`` and ``head.<name>``.
 
     The head is called as ``head(features, attention_mask_or_None)`` and returns logits (B, num_classes). One that says ``reads_maps`` is given
-    the maps of ``trunk.pyramid`` in place of the features.
+    the maps of ``trunk.pyramid`` in place of the features; one that says ``reads_columns`` also what stands beside the inputs, as ``head(features, mask, columns)``.
     """
 
     def __init__(self, trunk: Trunk, head: nn.Module) -> None:
@@ -27,11 +28,20 @@ class Network(nn.Module):
 
     def forward(self, inputs: Inputs) -> Tensor:
         read = pyramid.maps if self.reads_maps else Trunk.features
-        return self.head(read(self.trunk, inputs), inputs.get("attention_mask"))
+        return self.answer(read(self.trunk, inputs), inputs)
+
+    def answer(self, features: Tensor | tuple[Tensor, ...], inputs: Inputs) -> Tensor:
+        """Logits from what the head reads of the trunk, and from what it reads of ``inputs`` itself."""
+        mask = inputs.get("attention_mask")
+        return self.head(features, mask, inputs[COLUMNS]) if self.reads_columns else self.head(features, mask)
 
     @property
     def reads_maps(self) -> bool:
         return bool(getattr(self.head, "reads_maps", False))
+
+    @property
+    def reads_columns(self) -> bool:
+        return bool(getattr(self.head, "reads_columns", False))
 
     @property
     def stage_names(self) -> tuple[str, ...]:

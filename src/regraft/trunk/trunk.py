@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from regraft.errors import TrunkError
-from regraft.spec import InputSpec, Pooling
+from regraft.spec import COLUMNS, InputSpec, Pooling
 from regraft.trunk.stage import Stage
 
 Inputs = Mapping[str, Tensor]
@@ -98,8 +98,8 @@ class Trunk:
         return 3 if getattr(self.host, "output_fmt", "NCHW") == "NHWC" else 1
 
     def features(self, inputs: Inputs) -> Tensor:
-        """What the head reads: (B, width), or (B, L, width) where ``pooling`` is not "none"."""
-        return self.run(self.host, inputs)
+        """What the head reads: (B, width), or (B, L, width) where ``pooling`` is not "none". Columns beside the inputs are not the trunk's."""
+        return self.run(self.host, {name: tensor for name, tensor in inputs.items() if name != COLUMNS})
 
     def stage_of(self) -> dict[str, int]:
         """Full parameter name in the host -> index of its stage (the host's own classifier: left out)."""

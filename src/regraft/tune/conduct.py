@@ -13,7 +13,7 @@ from regraft import lineage, tasks
 from regraft.advise import model as models
 from regraft.advise.probe import ProbeResult, probe
 from regraft.cache import Cache
-from regraft.cache.pooled import pooled_features
+from regraft.cache.pooled import linear_features
 from regraft.data import Dataset
 from regraft.errors import DataError, RequestError
 from regraft.plan.plan import Plan
@@ -145,7 +145,7 @@ def _probe(job: Job, cache: Cache | None) -> ProbeResult | None:
     network = job.network(dropout=0.0, seed=0)
     compute = {"bf16": "bfloat16", "fp32": "float32"}[machine.measure().precision]  # as in the training to come, which finds them again
     say = lambda done, total: job.work("computing frozen features", done, total)  # noqa: E731
-    features = pooled_features(network, job.encoded("train"), cache=cache, compute=compute, work=say)
+    features = linear_features(network, job.encoded("train"), cache=cache, compute=compute, work=say)
     return probe(features, job.encoded("train").targets, num_classes=job.num_classes)
 
 

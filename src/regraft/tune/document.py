@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.data import Split
+from regraft.data.fields import row_of, written
 from regraft.data.turns import prompt_of, readable, turns_of
 from regraft.plan import explain
 from regraft.plan.plan import Plan
@@ -136,6 +137,8 @@ def input_shown(given: str, task: Task, split: Split) -> str:
     if split.parts == "turns":
         turns = turns_of(given)
         return readable(prompt_of(turns) or turns)
+    if split.parts == "row":
+        return written(row_of(given))
     return Path(given).name if task.kind in IN_FILES else given.replace(PART, BETWEEN[split.parts])
 
 

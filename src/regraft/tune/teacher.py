@@ -7,6 +7,7 @@ the digests of the examples, so that every run, epoch and competing plan reads t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -96,6 +97,8 @@ class Teacher:
 
     def _encoded(self, split: Split) -> Encoded:
         rebuilt = self.rebuilt
+        if split.parts == "row":  # by its own columns
+            split = replace(split, facts=rebuilt.task.facts)
         return encode(split, rebuilt.spec, rebuilt.tokenizer, max_length=rebuilt.max_length)
 
 
@@ -157,6 +160,6 @@ def _brought(ask: Ask, plan: Plan, job: Job, examples: Sequence[Split | Encoded]
 def _labelled(reference: str, job: Job) -> Encoded:
     """The examples of ``reference``, its training split where it brings one, with the classes of the job, as its model reads them."""
     request = job.request
-    found = load_known(reference, job.dataset.classes, task=job.dataset.task, input=request.input, target=request.target)
+    found = load_known(reference, job.dataset.classes, facts=job.dataset.facts, task=job.dataset.task, input=request.input, target=request.target)
     split = next(found.splits[name] for name in SPLITS if name in found.splits)
     return encode(split, job.trunk.input, job.trunk.tokenizer, max_length=int(request.settings.get("max_length", 0)))
