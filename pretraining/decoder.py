@@ -28,7 +28,7 @@ from regraft.data.turns import turns_of
 END, PAD = "<|endoftext|>", "<|pad|>"
 VOCABULARY, LENGTH, BATCH = 3_072, 512, 8
 LEARNING_RATE, WARMUP, WEIGHT_DECAY = 2e-3, 0.03, 0.1
-PART_S = 60.0
+PART_S = 15.0
 """Seconds of processor time between checkpoints."""
 
 
@@ -160,7 +160,9 @@ if __name__ == "__main__":
     parser.add_argument("--pairs", type=Path)
     parser.add_argument("--talks", type=Path)
     parser.add_argument("--minutes", type=float, default=20.0, help="of processor time, of the whole schedule")
-    parser.add_argument("--stop", type=float, default=math.inf, help="minutes after which this call ends, the schedule going on in the next")
+    parser.add_argument(
+        "--stop", type=float, default=math.inf, help="minutes after which this call ends, the schedule going on in the next"
+    )
     asked = parser.parse_args()
     if asked.job == "tokens":
         write_tokens(asked.out, {name: path for name in ("plays", "pairs", "talks") if (path := getattr(asked, name))})

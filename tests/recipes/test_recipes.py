@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections import defaultdict
 from dataclasses import fields
 from pathlib import Path
@@ -17,6 +18,7 @@ from regraft.plan import recipe as recipes
 from regraft.plan.settings import Settings
 from regraft.trunk.catalogue import available
 from regraft.tune.conduct import tune
+from small_decoder import decoder_folder
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 IN_PLACE_OF = {
@@ -33,6 +35,7 @@ DATA = {
     "bert_full": "banking77", "bert_lora": "banking77",
     "entailment_pairs": "rte", "several_tasks": "sick", "relatedness_score": "sick", "emotions": "goemotions", "entities": "ner_wnut17",
     "credit_risk": "german_credit", "street_scenes": "camvid", "word_vectors": "sst2", "character_vectors": "chnsenticorp",
+    "instructions_lora": "alpaca_en_demo.json", "preferences": "dpo_en_demo.json",
 }  # fmt: skip
 TABLES = ("banking77", "sst2", "chnsenticorp")
 PER_CLASS, CLASSES = 8, 3
@@ -42,7 +45,7 @@ FIRST = {"rte": ("train.csv", 61), "sick": ("train.csv", 61), "goemotions": ("tr
 
 def test_every_recipe_has_data_here():
     assert {path.stem for path in RECIPES.glob("*.yaml")} == set(DATA)
-    assert len(DATA) == 22
+    assert len(DATA) == 24
 
 
 @pytest.mark.parametrize("name", sorted(DATA))
@@ -77,6 +80,8 @@ def model_of(reference: str, folder: Path, texts: list[str]) -> str:
     """Itself where it can be loaded here without a network, else the same architecture with random weights."""
     if reference.startswith("hf:bert") or reference == "bundled:minilm":
         return small_models.bert(folder / "bert", texts)
+    if reference == "bundled:decoder":
+        return f"file:{decoder_folder(folder / 'decoder')}"
     if reference == "bundled:vision" and not any(model.reference == reference and model.offline for model in available()):
         return "module:small_models.resnet50"
     if reference.startswith("vectors:"):
@@ -92,6 +97,8 @@ def cut_of(shared: Path, name: str, folder: Path) -> tuple[Path, list[str]]:
         file, count = FIRST[name]
         cut = head_of(shared / name / file, folder / file, count)
         return cut, cut.read_text(encoding="utf-8").splitlines()
+    if name.endswith(".json"):
+        return told(shared / "llm" / name, folder / "cut.json"), []
     if name == "fsdd":
         return digits(shared / name, folder / "cut"), []
     if name == "camvid":
@@ -108,6 +115,13 @@ def cut_of(shared: Path, name: str, folder: Path) -> tuple[Path, list[str]]:
         for image in images:
             (place / image.name).symlink_to(image.resolve())
     return folder / "cut", []
+
+
+def told(source: Path, place: Path) -> Path:
+    """The first records that are not long."""
+    short = [record for record in json.loads(source.read_text(encoding="utf-8")) if len(json.dumps(record)) < 1_500]
+    place.write_text(json.dumps(short[:40]), encoding="utf-8")
+    return place
 
 
 def digits(source: Path, place: Path) -> Path:

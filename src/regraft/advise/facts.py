@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ class Facts:
 
     ``macs_per_s``: multiply-adds that this machine was measured to do in a second; 0 where it was not measured.
     ``oversize``: the shorter side of the median image, in sides of the model's input; 0 for what are no images.
+    ``learns``: of a language model what it learns to say, text or the better of two answers.
     ``has_valid``: the data brings a valid split of its own, so that none is cut off the training examples.
     """
 
@@ -27,6 +29,7 @@ class Facts:
     oversize: float = 0.0
     has_valid: bool = False
     solvable: bool = True
+    learns: Literal["", "text", "preference"] = ""
 
     @classmethod
     def of(cls, targets: NDArray[np.integer], num_classes: int, *, kind: InputKind, **rest: float | bool) -> Facts:

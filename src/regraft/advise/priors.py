@@ -43,8 +43,13 @@ FRESH_RATE = 1e-3
 
 EPOCHS: dict[str, Sequence[tuple[int, float]]] = {
     "text": ((200, 30.0), (800, 15.0), (3_000, 10.0), (8_000, 6.0), (30_000, 4.0), (100_000, 3.0), (ANY, 2.0)),
+    "words": ((3_000, 5.0), (30_000, 3.0), (ANY, 2.0)),
     "image": ((200, 50.0), (1_000, 30.0), (3_000, 25.0), (10_000, 20.0), (50_000, 10.0), (ANY, 5.0)),
 }
+LORA_FROM = 100_000_000
+"""Parameters of a language model from which LoRA takes the place of full tuning."""
+PREFERENCE_FACTOR = 0.1
+"""Of the rate for conversations; published runs of DPO take a tenth to a fortieth (Tunstall et al. 2023, 2310.16944)."""
 KNOWN = 0.9
 """Where a probe is right more often than this (the lower end of its interval), the trunk has little left to learn from images."""
 KNOWN_EPOCHS_FACTOR = 1 / 3

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from regraft.advise import priors
 from regraft.advise.facts import Facts
 from regraft.advise.probe import ProbeResult
-from regraft.advise.rate import rate
+from regraft.advise.rate import rate, round_rate
 from regraft.plan.phase import Phase
 from regraft.plan.settings import Settings
 from regraft.plan.strategy import Strategy, parse
@@ -44,6 +44,8 @@ def choose(facts: Facts, outline: Outline, *, probe: ProbeResult | None = None, 
 
 
 def _strategy(facts: Facts, outline: Outline, probe: ProbeResult | None) -> tuple[str, str]:
+    if facts.learns:
+        return _of_words(outline)
     if outline.is_partly_fresh:
         name = outline.stages[outline.lowest_fresh].name
         return "gradual_unfreezing", (
@@ -75,6 +77,17 @@ def _strategy(facts: Facts, outline: Outline, probe: ProbeResult | None) -> tupl
     return "lp_ft", (
         f"lp_ft: {facts}; below {priors.FULL_FROM:,}, a head that is solved first keeps the tuning that follows from "
         "distorting the features (Kumar et al. 2022)"
+    )
+
+
+def _of_words(outline: Outline) -> tuple[str, str]:
+    """For a language model that learns what to say."""
+    size = f"{outline.parameters / 1e6:,.0f} million parameters"
+    if outline.parameters < priors.LORA_FROM:
+        return "full", f"full: a model of {size} is small enough to move as a whole"
+    return "lora(rank=16, alpha=32)", (
+        f"lora(rank=16, alpha=32): on every linear layer of a model of {size}; that learns instructions as full tuning does (Schulman 2025), without a gradient "
+        "and two moments for each parameter"
     )
 
 
@@ -113,7 +126,7 @@ def _hours(seconds: float) -> str:
 
 
 def _epochs(facts: Facts, outline: Outline, phases: Sequence[Phase], probe: ProbeResult | None) -> tuple[float, str]:
-    epochs = priors.by_size(priors.EPOCHS["text" if facts.kind == "text" else "image"], facts.num_examples)
+    epochs = priors.by_size(priors.EPOCHS["words" if facts.learns else "text" if facts.kind == "text" else "image"], facts.num_examples)
     usual = f"a starting point for {facts.num_examples:,} examples"
     if outline.is_partly_fresh or any(phase.fresh for phase in phases):
         return epochs * priors.SCRATCH_EPOCHS_FACTOR, usual
@@ -130,6 +143,11 @@ def _settings(facts: Facts, outline: Outline, phases: Sequence[Phase], probe: Pr
     has_batch_norm = any(stage.has_batch_norm for stage in outline.stages)
     few = has_batch_norm and not _learns_statistics(facts, outline) and not any(phase.fresh for phase in phases)
     lr, lr_reason = rate(outline, phases, keeps_statistics=few)
+    if facts.learns == "preference":
+        lr, lr_reason = (
+            round_rate(priors.PREFERENCE_FACTOR * lr),
+            f"lr {priors.PREFERENCE_FACTOR:g} times what conversations take, as preferences move a model fast: {lr_reason}",
+        )
     epochs, epochs_reason = _epochs(facts, outline, phases, probe)
     batch_size = priors.by_size(priors.BATCH_SIZES, facts.num_examples)
     steps = round(epochs * facts.num_examples / batch_size)

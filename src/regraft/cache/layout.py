@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from regraft.cache.boundary import LIVE_INPUTS, Boundary
 from regraft.cache.placeholder import NotReproduced, Placeholder, memory_order
 from regraft.trunk.trunk import Inputs
-
-if TYPE_CHECKING:
-    from regraft.cache.boundary import Boundary
 
 POOLED = "pooled"
 LENGTH = -1
@@ -135,12 +133,12 @@ def _one(boundary: str, name: str, dry: tuple[Placeholder, Placeholder, Placehol
 
 
 def _resized(inputs: Inputs, batch: int, length: int) -> dict[str, Tensor]:
-    """Stand-ins for ``inputs`` with other numbers of rows and steps; the attention mask is all ones."""
+    """Stand-ins for ``inputs`` with other numbers of rows and steps; the attention mask and its kin are all ones."""
     before = inputs["attention_mask"].shape[1] if "attention_mask" in inputs else None
     resized: dict[str, Tensor] = {}
     for name, tensor in inputs.items():
         shape = (batch, *(length if size == before and axis == 0 else size for axis, size in enumerate(tensor.shape[1:])))
-        if name == "attention_mask":
+        if name in LIVE_INPUTS:
             resized[name] = torch.ones(shape, dtype=tensor.dtype, device=tensor.device)
         else:
             resized[name] = Placeholder.of_shape(shape, tensor.dtype, tensor.device, memory_order(tensor))

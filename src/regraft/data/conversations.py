@@ -72,7 +72,9 @@ def layout_in(names: Sequence[str]) -> Layout | None:
     if {"instruction", "output"} <= plain.keys():
         return made("Alpaca", ["instruction", "output", *beside], "text", _alpaca)
     if talk:
-        return made("conversations", [talk, *(name for name in beside if name in ("system", "tools"))], "text", lambda cells: _talk(cells, talk))
+        return made(
+            "conversations", [talk, *(name for name in beside if name in ("system", "tools"))], "text", lambda cells: _talk(cells, talk)
+        )
     return made("plain text", [ONLY_TEXT], "text", lambda cells: [("text", cells[ONLY_TEXT] or "")]) if [*plain] == [ONLY_TEXT] else None
 
 

@@ -23,7 +23,7 @@ def schema_of(target: pa.DataType) -> pa.Schema:
 SCHEMA = schema_of(arrays.CLASS)
 """Of a classification task."""
 OUTPUTS: dict[Target, str] = {
-    "class": "{} classes", "level": "{} levels", "number": "a number", "set": "{} labels", "tags": "{} tags", "mask": "{} classes of pixels", "text": "the next token", "preference": "the better of two answers", "transcript": "{} characters", "several": "{} tasks",
+    "class": "{} classes", "level": "{} levels", "number": "a number", "set": "{} labels", "tags": "{} tags", "mask": "{} classes of pixels", "transcript": "{} characters", "text": "the next token", "preference": "the better of two answers", "several": "{} tasks",
 }  # fmt: skip
 Progress = Callable[[str, int, int], None]
 """Called as (what is being done, how many are done, how many there are; 0 where that is not known)."""

@@ -27,6 +27,8 @@ from regraft.spec import InputSpec
 
 REJECTED = -1_000
 CHUNK = 256
+LOGITS = 1 << 26
+"""Numbers that the model says at once, outside of training: a quarter of a gigabyte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +95,12 @@ def laid(rows: Sequence[Sequence[Line]], split: Split, tokenizer: Any, limit: in
         segments=_flat([[place] * len(line.tokens) for row in rows for place, line in enumerate(row, start=1)]) if is_pair else None,
     )
     targets = np.zeros((len(rows), 2), np.float32) if is_pair else split.targets
-    return TextEncoded(
+    made = TextEncoded(
         flat, targets=targets, digests=split.digests, cut=np.array([any(line.cut for line in row) for row in rows], bool), tokenizer=tokenizer,
         limit=limit, also={"template": digest.of_json(tokenizer.chat_template or template.HEADINGS), "learns": "next token"},
     )  # fmt: skip
+    made.most_together = max(LOGITS // max(len(tokenizer), 1), 1)
+    return made
 
 
 def shown(encoded: TextEncoded, row: int, tokenizer: Any) -> list[tuple[str, bool]]:
@@ -148,7 +152,11 @@ def pack(encoded: TextEncoded, limit: int | None, tokenizer: Any) -> TextEncoded
     cut = np.zeros(len(bins), bool) if encoded.cut is None else np.array([bool(encoded.cut[rows].any()) for rows in bins])
     digests = [digest.of_digests([encoded.digests[row] for row in rows]) for rows in bins]
     targets = np.array([encoded.targets[rows[0]] for rows in bins], dtype=object)
-    return TextEncoded(flat, targets=targets, digests=digests, cut=cut, tokenizer=tokenizer, limit=limit, also={"packed": encoded.preprocessing})
+    made = TextEncoded(
+        flat, targets=targets, digests=digests, cut=cut, tokenizer=tokenizer, limit=limit, also={"packed": encoded.preprocessing}
+    )
+    made.most_together = encoded.most_together
+    return made
 
 
 def filled(sizes: np.ndarray, room: int) -> list[list[int]]:

@@ -86,6 +86,8 @@ def _text(file: Path) -> str:
 def texts_in(files: dict[str, list[Path]], root: Path, form: Form | None) -> Texts:
     """Raises ``DataError`` where the task is not to go on with a text."""
     if form is not None and form != FORM:
-        raise DataError(f"learn {form.target} targets from plain text in {root}", "files of text have no labels", "leave --task out, or give a table")
+        raise DataError(
+            f"learn {form.target} targets from plain text in {root}", "files of text have no labels", "leave --task out, or give a table"
+        )
     count = sum(map(len, files.values()))
     return Texts(files, root, (f"{count} file{'s' * (count > 1)} of plain text, cut into passages of at most {LONGEST:,} characters.",))

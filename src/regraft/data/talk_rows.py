@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from regraft.data.columns import SPLIT_NAMES
 from regraft.data.conversations import Cells, Layout, as_text, lacks_output, layout_in
@@ -87,10 +86,8 @@ def talks_in(files: Mapping[str, Sequence[TableFile]], *, form: Form | None, inp
         raise DataError(f"read instructions from {where}", f"no column output: the columns are {', '.join(names)}",
                         "give each instruction its answer, in a column output")  # fmt: skip
     layout = _text_in(names, input, where) if input else layout_in(names)
-    if form is None or (layout is not None and layout.target == form.target):
-        made = layout
-    else:
-        made = _as_asked(layout, form, where, names)
+    fits = form is None or (layout is not None and layout.target == form.target)
+    made = layout if fits or form is None else _as_asked(layout, form, where, names)
     split = next((name for name in names if name.strip().lower() in SPLIT_NAMES), None)
     return Talks(files, made, split) if made else None
 

@@ -47,7 +47,9 @@ def turns_of(cell: str) -> list[Turn]:
     try:
         return [(str(role), str(said)) for role, said in json.loads(cell)]
     except (ValueError, TypeError) as error:
-        raise DataError(f"read a conversation from {cell[:40]!r}", "no JSON list of turns", '[["user", "..."], ["assistant", "..."]]') from error
+        raise DataError(
+            f"read a conversation from {cell[:40]!r}", "no JSON list of turns", '[["user", "..."], ["assistant", "..."]]'
+        ) from error
 
 
 def fault(turns: Sequence[Turn], *, answered: bool = True) -> str:

@@ -18,5 +18,7 @@ def section(document: Document) -> Html | None:
 
 
 def _sample(row: dict[str, object]) -> Html:
-    said = [el("p", el("b", title), ": ", clipped(row.get(name) or "(nothing)", LONGEST), dir="auto") for name, title in COLUMNS if name in row]
+    said = [
+        el("p", el("b", title), ": ", clipped(row.get(name) or "(nothing)", LONGEST), dir="auto") for name, title in COLUMNS if name in row
+    ]
     return el("article", el("blockquote", clipped(row.get("input", ""), LONGEST), dir="auto"), said)

@@ -55,15 +55,7 @@ class Predictor:
         path of an image, a pair of texts, or the words of a sentence."""
         if self.task.respond is not None:
             return self.respond(given(inputs, self.task.form))
-        if self.task.respond is not None:
-            return self.respond(given(inputs, self.task.form))
         return self.task.predictions(self.answers(inputs), self.classes, inputs) if len(inputs) else []
-
-    def respond(self, inputs: Sequence[str]) -> list[dict[str, Any]]:
-        """What the model itself says to ``inputs``, as a split holds them."""
-        rebuilt = self.rebuilt
-        assert self.task.respond is not None
-        return self.task.respond(self.network, rebuilt.tokenizer, inputs, rebuilt.max_length or rebuilt.spec.max_length) if len(inputs) else []
 
     def respond(self, inputs: Sequence[str]) -> list[dict[str, Any]]:
         """What the model itself says to ``inputs``, as a split holds them."""

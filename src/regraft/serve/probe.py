@@ -11,6 +11,7 @@ from regraft.data.decode import Framing
 from regraft.data.encode import encode, prepare
 from regraft.data.sound import GRAIN
 from regraft.serve.rebuild import Rebuilt
+from regraft.tasks.inputs import given
 from regraft.trunk.trunk import Inputs
 
 TEXTS = ("where is my card", "the quick brown fox jumps over the lazy dog, twice", "no")
@@ -25,7 +26,8 @@ def inputs(rebuilt: Rebuilt) -> Inputs:
         return prepare({"image": torch.from_numpy(pixels)}, rebuilt.spec)
     if rebuilt.spec.kind == "audio":
         return prepare(_clips(rebuilt), rebuilt.spec)
-    split = unlabelled(list(TEXTS), rebuilt.task.form, len(rebuilt.classes))
+    form = rebuilt.task.form
+    split = unlabelled(given(TEXTS, form) if form.parts == "turns" else list(TEXTS), form, len(rebuilt.classes))
     encoded = encode(split, rebuilt.spec, rebuilt.tokenizer, max_length=rebuilt.max_length)
     return prepare(encoded.batch(np.arange(len(TEXTS))), rebuilt.spec)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from regraft.data.turns import written
 from regraft.data.fields import held, row_of
+from regraft.data.turns import written
 from regraft.errors import RequestError
 from regraft.spec import PART, Form
 

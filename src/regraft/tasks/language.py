@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from regraft.data.encoded import IGNORE
+from regraft.data import template
+from regraft.data.encoded import IGNORE, Encoded
 from regraft.data.turns import prompt_of, turns_of
 from regraft.evaluate import language as metrics
 from regraft.evaluate.bootstrap import Statistic
@@ -23,7 +24,7 @@ from regraft.spec import FORMS
 from regraft.surgery.language_head import LanguageHead, language_head
 from regraft.tasks.inputs import shown
 from regraft.tasks.speak import speak
-from regraft.tasks.task import Mistake, Task
+from regraft.tasks.task import Mistake, Task, Unfit
 from regraft.trunk.trunk import Trunk
 
 NAME = "causal-language-model"
@@ -53,7 +54,9 @@ def losses(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Ten
 def collect(logits: Tensor, targets: Tensor) -> list[NDArray[Any]]:
     """For each example (2,) float64: the cost of its learned tokens, and how many they are."""
     learned = targets != IGNORE
-    found = torch.stack([costs(logits, targets.to(logits.device), learned.to(logits.device)).cpu().double(), learned.sum(1).cpu().double()], 1)
+    found = torch.stack(
+        [costs(logits, targets.to(logits.device), learned.to(logits.device)).cpu().double(), learned.sum(1).cpu().double()], 1
+    )
     return list(found.numpy())
 
 
@@ -96,6 +99,13 @@ def respond(network: Any, tokenizer: Any, inputs: Sequence[str], limit: int | No
     return [{"input": one[-1][1] if one else "", "answer": answer} for one, answer in zip(prompts, said, strict=True)]
 
 
+def unfit(trunk: Trunk, encoded: Encoded) -> Unfit:
+    """Rows whose mask is empty: the template does not write their answers, or nothing of them is left by the length limit."""
+    assert encoded.learned is not None
+    return Unfit(np.flatnonzero(encoded.learned == 0), f"has no token: the mask is empty by {template.name_of(trunk.tokenizer)}",
+                 "a template that writes the answers of the model, or a larger --set max_length")  # fmt: skip
+
+
 def causal_language_model(facts: Mapping[str, Any] | None = None) -> Task:
     """The task for conversations of ``facts["mean_tokens"]`` learned tokens in the mean."""
     known = dict(facts or {})
@@ -115,6 +125,7 @@ def causal_language_model(facts: Mapping[str, Any] | None = None) -> Task:
         collect=collect,
         augmentations=frozenset(),
         respond=respond,
+        unfit=unfit,
         bind=causal_language_model,
         facts=known,
     )

@@ -90,6 +90,7 @@ def preference(facts: Mapping[str, Any] | None = None) -> Task:
         collect=collect,
         augmentations=frozenset(),
         respond=language.respond,
+        unfit=language.unfit,
         objective="dpo",
         refers=True,
         bind=preference,

@@ -49,5 +49,7 @@ def _answers(host: Any, tokenizer: Any, rows: Sequence[Sequence[int]], room: int
     device = next(host.parameters()).device
     ids = torch.tensor([[filler] * (width - len(row)) + list(row) for row in rows], device=device)
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
-    made = host.generate(input_ids=ids, attention_mask=mask, max_new_tokens=room, do_sample=False, pad_token_id=filler, eos_token_id=tokenizer.eos_token_id)
+    made = host.generate(
+        input_ids=ids, attention_mask=mask, max_new_tokens=room, do_sample=False, pad_token_id=filler, eos_token_id=tokenizer.eos_token_id
+    )
     return [text.strip() for text in tokenizer.batch_decode(made[:, width:], skip_special_tokens=True)]

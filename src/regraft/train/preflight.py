@@ -1,5 +1,6 @@
 """Preflight (DESIGN 5): before anything is spent, a few steps on a few examples show that every phase does what the grid says.
 
+    mask      where targets have places, some of them are learned
     reach     a gradient reaches every trainable stage, and no frozen parameter
     move      after a step trainable stages have moved, and frozen ones are byte-equal, buffers included
     save      saved, spoiled and loaded again, the network gives the same logits
@@ -45,6 +46,7 @@ def check(network: Network, plan: Plan, task: Any, data: Mapping[str, Encoded | 
     """Raise ``PreflightError``, naming stage and reason, where a phase would not do what the plan says. ``terms``: the objectives, if any."""
     train = data["train"]
     assert train is not None
+    _mask_is_filled(train)
     for index, phase in enumerate(plan.phases):
         touched = [i for i, cell in enumerate(phase.cells) if cell.trainable or cell.edit is not None]
         for at_once in (EXAMPLES, 1) if phase.solver == "gradient" else ():
@@ -60,6 +62,12 @@ def check(network: Network, plan: Plan, task: Any, data: Mapping[str, Encoded | 
                     raise
                 if at_once == 1:
                     raise out_of_memory(run, error) from error
+
+
+def _mask_is_filled(train: Encoded) -> None:
+    if train.learned is not None and not train.learned.any():
+        raise PreflightError(f"preflight of {len(train):,} training examples", "the target mask is empty: not one of their tokens is learned",
+                             "a template that writes the answers, or a larger --set max_length; regraft plan shows what is learned")  # fmt: skip
 
 
 class _Trial:

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from regraft.spec import InputSpec, Pooling
 
-
 OwnHead = Literal["none", "tied", "untied"]
 
 

@@ -14,6 +14,7 @@ from regraft.advise.probe import ProbeResult
 from regraft.advise.strategy import Advice, choose
 from regraft.data.augment import Augmentation
 from regraft.data.vocabulary import Coverage, coverage, share_unknown
+from regraft.errors import PlanError
 from regraft.plan import cost
 from regraft.plan.check import check
 from regraft.plan.objective import Objectives
@@ -23,7 +24,7 @@ from regraft.plan.strategy import parse
 from regraft.train.objective import check as declared
 from regraft.trunk.machine import Machine
 from regraft.tune import controls, unfit
-from regraft.tune.job import Job, facts_of
+from regraft.tune.job import Job, facts_of, speaks
 
 FIND = "find"
 WORTH_SAYING = 0.01
@@ -42,6 +43,8 @@ def decide(
     advice = choose(data_facts(job, machine), job.outline, probe=probe, strategy=strategy, seed=int(given.get("seed", 0)))
     settings = settled(merged(advice.settings, given), machine)
     Augmentation.of(settings.augment, job.dataset.kind)  # what cannot be meant is refused now, not when training begins
+    if settings.packing and job.dataset.form.target != "text":
+        raise PlanError(f"packing with the task {job.dataset.task}", "it puts several conversations or texts to a row, and there are none", "--set packing=false")
     strategy = strategy or parse(advice.strategy)
     read = read_of(job)
     plan = Plan(
@@ -62,7 +65,7 @@ def decide(
 
 def read_of(job: Job) -> Coverage | None:
     """How much of the training texts the model can read; ``None`` where that is not worth a word: pieces of words cover nearly everything."""
-    if job.dataset.kind != "text":
+    if job.dataset.kind != "text" or speaks(job.dataset):
         return None
     tokenizer, train = job.trunk.tokenizer, job.encoded("train")
     if not hasattr(tokenizer, "missing") and share_unknown(train.tokens, len(train), tokenizer) < WORTH_SAYING:  # type: ignore[attr-defined]
@@ -77,6 +80,7 @@ def data_facts(job: Job, machine: Machine) -> Facts:
     return Facts(
         kind=job.dataset.kind, counts=counts, solvable=job.task.solve is not None, mean_length=mean_length(job),
         macs_per_s=pace(job, machine) * 1e9 / 2, oversize=job.oversize, has_valid="valid" in job.dataset.given_splits,
+        learns=job.dataset.form.target if job.trunk.own_head is not None else "",
     )  # fmt: skip
 
 
@@ -131,12 +135,13 @@ def _is_about(reason: str, name: str) -> bool:
 def forecast(plan: Plan, job: Job, machine: Machine) -> Plan:
     """The plan with what it will cost: the counting rule of the cost room, at the speed that this machine was measured to have."""
     sizes = {name: len(split) for name, split in job.dataset.splits.items()}
+    train = job.learned("train", plan.settings)
     facts = cost.Facts(
-        num_train=sizes["train"],
+        num_train=len(train),
         num_valid=sizes.get("valid", 0),
         num_test=sizes.get("test", 0),
         num_classes=job.num_classes,
-        mean_length=mean_length(job),
+        mean_length=0.0 if train.lengths is None else float(np.mean(train.lengths)),
         gflops=pace(job, machine),
         update_ns=machine.update_ns,
         settles=job.task.settle is not None,

@@ -31,7 +31,7 @@ GAP = 3
 """Pixels between pictures that stand side by side."""
 STEPS_SHOWN = 400
 MISTAKES_SHOWN = 24
-DRAWN = ("per_class", "confusion", "calibration", "scatter")
+DRAWN = ("per_class", "confusion", "calibration", "samples", "scatter")
 """Parts of an ``evaluate`` document that a page draws."""
 BETWEEN = {"one": "", "pair": " ‖ ", "words": " "}
 """What stands between the parts of an input where it is shown."""
@@ -59,7 +59,7 @@ def tune_document(generation: Mapping[str, Any], plan: Plan, job: Job, *, report
 
 def report_document(
     tune: Mapping[str, Any], plan: Plan, job: Job, history: History, *, evaluation: Mapping[str, Any], errors: list[dict[str, Any]],
-    command: str, manifest: Mapping[str, Any], samples: Sequence[Mapping[str, Any]] = (),
+    command: str, manifest: Mapping[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
     """Everything that the page and the model card draw."""
     return {
@@ -76,7 +76,6 @@ def report_document(
         **({"tasks": of_tasks(tune.get("tasks", []), evaluation["tasks"]), "weights": history.tasks} if "tasks" in evaluation else {}),
         "history": curves(history),
         "errors": errors,
-        **({"samples": samples} if samples else {}),
         "forecast": plan.cost,
         "drift": history.drift,
         "events": history.events,

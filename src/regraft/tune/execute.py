@@ -213,10 +213,11 @@ class Execution:
         if isinstance(self.observer, Profiled):
             tune = told(tune, self.observer.written)
         shown = measured.get("test") or measured.get("valid")
+        said = {"samples": self.samples} if self.samples else {}
         if shown:
             errors = document.errors_shown(self.job.task, shown.scores, self.job.dataset.splits[shown.split], self.job.dataset.classes)
-            full = document.report_document(tune, self.plan, self.job, history, evaluation=shown.document, errors=errors,
-                                            command=self.command, manifest=manifest, samples=self.samples)  # fmt: skip
+            full = document.report_document(tune, self.plan, self.job, history, evaluation={**shown.document, **said}, errors=errors,
+                                            command=self.command, manifest=manifest)  # fmt: skip
             pages.write(page, full)
         return Generation(self.store, made, tune)
 

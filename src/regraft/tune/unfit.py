@@ -21,6 +21,6 @@ def remarks(job: Job) -> tuple[str, ...]:
         listed = f"{len(found.rows):,} of {len(split):,} {name} examples: what is to be learned {found.reason} ({places})"
         if name == "train" and len(found.rows) > TOLERATED_SHARE * len(split) and not job.request.allow_rejected:
             raise DataError(f"tune {job.reference} on {job.request.data}", listed,
-                            "a model with shorter frames, shorter transcripts, or accept that they teach nothing with --allow-rejected")  # fmt: skip
+                            f"{found.advice}; or accept that they teach nothing with --allow-rejected")  # fmt: skip
         said.append(f"{listed}: {'they teach nothing' if name == 'train' else 'they cannot be answered rightly'}")
     return tuple(said)

@@ -18,7 +18,7 @@ READERS: dict[Target, Reader] = {
     "set": sets.READER,
     "tags": tags.READER,
     "mask": masks.READER,
+    "transcript": transcripts.READER,
     "text": answers.READER,
     "preference": answers.READER,
-    "transcript": transcripts.READER,
 }
