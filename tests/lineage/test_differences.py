@@ -54,19 +54,20 @@ def test_a_difference_is_never_to_a_difference(store):
     assert read(store, grandchild).tobytes() == weights(2).tobytes()
 
 
+def far(store: Store, *moves: float) -> list[Generation]:
+    """Generations of one line, each moved a little from weights that are nowhere near the base's: the first is stored whole."""
+    base = store.add_base({"reference": "r"}, model(0), {})
+    start = np.random.default_rng(1).normal(size=SIZE).astype(np.float32)
+    tensors = [{WEIGHT: TensorData("float32", start.shape, (start + np.float32(move)).tobytes())} for move in moves]
+    first = store.add(manifest(base=base), tensors[0], assets={}, name="first")
+    return [first, *(store.add(manifest(base=base), one, assets={}, name="it", parent="first") for one in tensors[1:])]
+
+
 def test_a_child_leans_on_the_nearest_that_is_whole(store):
-    far = np.random.default_rng(1).normal(size=SIZE).astype(np.float32)
-    store.add(manifest(), {WEIGHT: TensorData("float32", far.shape, far.tobytes())}, assets={}, name="it")
-    near = far + np.float32(1e-5)
-    child = store.add(
-        manifest(base=store.add_base({"reference": "r"}, model(0), {})),
-        {WEIGHT: TensorData("float32", near.shape, near.tobytes())},
-        assets={},
-        name="it",
-        parent="it",
-    )
-    assert store.table(child)[WEIGHT]["packed"]["against"]["digest"] == store.table(store.get("it~1"))[WEIGHT]["digest"]
-    assert read(store, child).tobytes() == near.tobytes()
+    first, child = far(store, 0, 1e-5)
+    assert "packed" not in store.table(first)[WEIGHT]
+    assert store.table(child)[WEIGHT]["packed"]["against"]["digest"] == store.table(first)[WEIGHT]["digest"]
+    assert read(store, child).tobytes() == (read(store, first) + np.float32(1e-5)).tobytes()
 
 
 def test_a_difference_is_shared_by_who_has_the_same_tensor(store):
@@ -77,13 +78,11 @@ def test_a_difference_is_shared_by_who_has_the_same_tensor(store):
 
 
 def test_what_a_difference_is_to_stays_when_its_generation_goes(store):
-    far = np.random.default_rng(1).normal(size=SIZE).astype(np.float32)
-    tensors = [{WEIGHT: TensorData("float32", far.shape, (far + np.float32(move)).tobytes())} for move in (0, 1e-5)]
-    first = store.add(manifest(), tensors[0], assets={}, name="first")
-    child = store.add(manifest(), tensors[1], assets={}, name="it", parent="first")
+    first, child = far(store, 0, 1e-5)
+    expected = read(store, child).tobytes()
     (Path(store.location) / "generations" / f"{first.digest}.json").unlink()  # as a store that was thinned out by hand
     store.gc(dry_run=False, grace_s=-1, forget=["first"])
-    assert read(store, child).tobytes() == (far + np.float32(1e-5)).tobytes()
+    assert read(store, child).tobytes() == expected
 
 
 def test_a_bundle_carries_what_a_difference_is_to(store, tmp_path):
@@ -112,8 +111,18 @@ def test_a_difference_that_unpacks_to_something_else_is_never_served(store, monk
     from regraft.lineage import packing
 
     child = added(store, 1)
-    monkeypatch.setattr(packing, "unpack", lambda packed, ancestor, dtype: bytes(4 * SIZE))
+    monkeypatch.setattr(packing, "unpack", lambda *given: bytes(4 * SIZE))
     with pytest.raises(DamagedError, match="it is not that of its digest"):
         read(store, child)
     with pytest.raises(DamagedError, match="it is not that of its digest"):
         store.verify_lineage("it")
+
+
+def test_what_no_ancestor_has_is_packed_alone_and_pretrained_weights_are_not(store):
+    added(store, 0)
+    lora = {"host.block.lora_A": TensorData("float32", (SIZE,), weights(3).tobytes())}
+    child = store.add(manifest(base=next(iter(store.bases()))), {**model(0), **lora}, assets={}, name="it", parent="it")
+    table = store.table(child)
+    assert table["host.block.lora_A"]["packed"]["against"] is None and "packed" not in table[WEIGHT]
+    assert read_state(store.tensor_files(child))["host.block.lora_A"].numpy().tobytes() == weights(3).tobytes()
+    store.verify_lineage("it")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regraft.lineage.packing import SAVES, SMALLEST, pack, unpack
+from regraft.lineage.packing import SAVES, SAVES_ALONE, SMALLEST, pack, unpack
 from regraft.lineage.tensors import TensorData
 
 PATTERNS = {"F32": np.uint32, "F16": np.uint16, "BF16": np.uint16}
@@ -28,7 +28,7 @@ def test_any_bit_pattern_comes_back_exactly(dtype, seed, reach):
     assert packed is not None or reach > 4
     if packed is not None:
         assert len(packed) <= (1 - SAVES) * new.nbytes
-        assert unpack(packed, old.tobytes(), dtype) == new.tobytes()
+        assert unpack(packed, old.tobytes(), dtype, len(new)) == new.tobytes()
 
 
 @pytest.mark.parametrize("moved", [1e-3, 1e-4])
@@ -63,8 +63,18 @@ def test_bytes_of_something_else_are_refused():
     packed = pack(floats(old), old.tobytes())
     assert packed is not None
     with pytest.raises(ValueError, match="groups, where the ancestor has 1"):
-        unpack(packed, bytes(4 * SMALLEST), "F32")
+        unpack(packed, bytes(4 * SMALLEST), "F32", SMALLEST)
     with pytest.raises(ValueError, match="no I32 is packed"):
-        unpack(packed, old.tobytes(), "I32")
+        unpack(packed, old.tobytes(), "I32", SMALLEST)
     with pytest.raises(ValueError):
-        unpack(packed[:40], old.tobytes(), "F32")
+        unpack(packed[:40], old.tobytes(), "F32", SMALLEST)
+
+
+def test_without_an_ancestor_the_exponents_are_packed():
+    rng = np.random.default_rng(0)
+    new = rng.normal(scale=0.01, size=3 * SMALLEST).astype(np.float32)
+    packed = pack(floats(new), None)
+    assert packed is not None and len(packed) <= (1 - SAVES_ALONE) * new.nbytes
+    assert unpack(packed, None, "F32", len(new)) == new.tobytes()
+    anything = rng.integers(0, 1 << 32, SMALLEST, dtype=np.uint32)
+    assert pack(TensorData("F32", anything.shape, anything.tobytes()), None) is None

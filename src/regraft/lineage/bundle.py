@@ -54,7 +54,7 @@ def write(store: Store, reference: str, to: Path) -> dict[str, Any]:
     heads = {} if "head" in generation.manifest else further(store, generation)
     for one in (generation, *heads.values()):
         store.verify_lineage(one.digest)
-    contents = {"schema": SCHEMA, "kind": "bundle", "generation": generation.digest, "name": generation.name,
+    contents: dict[str, Any] = {"schema": SCHEMA, "kind": "bundle", "generation": generation.digest, "name": generation.name,
                 "heads": {one.name: one.digest for one in heads.values()}}  # fmt: skip
     paths = list(_paths(store, [generation, *heads.values()]))
     part = to.with_name(to.name + PART)

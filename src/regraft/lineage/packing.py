@@ -5,6 +5,8 @@ steps       key of the child less key of the ancestor, folded so that small move
 groups      numbers whose ancestor has the same exponent are as far apart as their neighbours, and move by about as many steps
 split       of each group so many low bits, which are noise and are kept as they are; what is above them is small, and is deflated (Rice 1979)
 
+Without an ancestor the steps are those from zero: a sign, an exponent and a mantissa, and the exponents alone are deflated.
+
     packed = number of groups (2 bytes), low bits of each group (1 byte each), then for each byte of the upper parts its length (8 bytes) and the
              deflated bytes, then the low bits, group after group: whole bytes first, then planes of single bits
 """
@@ -24,42 +26,47 @@ FLOATS = {"F32": ("<u4", 23), "F16": ("<u2", 10), "BF16": ("<u2", 7)}
 """Dtype -> its bit patterns, and how many of their bits are the mantissa."""
 SMALLEST = 4096
 """Fewer numbers than this are kept as they are."""
-SAVES = 0.2
-"""What packing must save at least, to be worth the time of reading."""
+SAVES, SAVES_ALONE = 0.2, 0.15
+"""What packing must save at least, to be worth the time of reading: as a difference, and without an ancestor."""
 SMALL = 6
 """The upper part of a typical number is left so many bits."""
 LEVEL = 6
 Whole = NDArray[np.unsignedinteger]
 
 
-def pack(tensor: TensorData, ancestor: Bytes) -> bytes | None:
+def pack(tensor: TensorData, ancestor: Bytes | None) -> bytes | None:
     """``tensor`` as its difference to ``ancestor``, the bytes of a tensor of its dtype and shape; ``None`` where that saves too little."""
-    code = dtype_code(tensor.dtype)
-    size = memoryview(tensor.data).nbytes
-    if code not in FLOATS or size != memoryview(ancestor).nbytes or size // np.dtype(FLOATS[code][0]).itemsize < SMALLEST:
+    code, size = dtype_code(tensor.dtype), memoryview(tensor.data).nbytes
+    if code not in FLOATS or (ancestor is not None and size != memoryview(ancestor).nbytes):
         return None
-    bits, old = (np.frombuffer(data, FLOATS[code][0]) for data in (tensor.data, ancestor))
-    order, ends = _groups(old, FLOATS[code][1])
+    kind, mantissa = FLOATS[code]
+    bits = np.frombuffer(tensor.data, kind)
+    if len(bits) < SMALLEST:
+        return None
+    old = np.zeros_like(bits) if ancestor is None else np.frombuffer(ancestor, kind)
+    order, ends = _groups(old, mantissa)
     moved = _folded(_key(bits) - _key(old))[order]
-    low = [_low_bits(group) for group in np.split(moved, ends[:-1])]
-    shift = np.repeat(np.array(low, moved.dtype), np.diff(ends, prepend=0))
-    upper = [zlib.compress(plane.tobytes(), LEVEL) for plane in _bytes_of(moved >> shift)]
+    groups = np.split(moved, ends[:-1])
+    low = [mantissa + 1] if ancestor is None else [_low_bits(group) for group in groups]
+    shift = np.repeat(np.array(low, kind), np.diff(ends, prepend=0))
+    upper = [_deflated(plane.tobytes()) for plane in _bytes_of(moved >> shift)]
     parts = [len(low).to_bytes(2, "little"), bytes(low), *(part for plane in upper for part in (len(plane).to_bytes(8, "little"), plane))]
-    parts += [part for group, count in zip(np.split(moved, ends[:-1]), low, strict=True) for part in _lower(group, count)]
+    parts += [part for group, count in zip(groups, low, strict=True) for part in _lower(group, count)]
     packed = b"".join(parts)
-    return packed if len(packed) <= (1 - SAVES) * size else None
+    return packed if len(packed) <= (1 - (SAVES_ALONE if ancestor is None else SAVES)) * size else None
 
 
-def unpack(packed: Bytes, ancestor: Bytes, dtype: str) -> bytes:
-    """The bytes of the tensor. Raises ``ValueError`` where ``packed`` is not what ``pack`` made with this ``ancestor``."""
+def unpack(packed: Bytes, ancestor: Bytes | None, dtype: str, count: int) -> bytes:
+    """The bytes of the tensor, ``count`` numbers. Raises ``ValueError`` where ``packed`` is not what ``pack`` made with this ``ancestor``."""
     if dtype not in FLOATS:
         raise ValueError(f"no {dtype} is packed")
-    view, old = memoryview(packed), np.frombuffer(ancestor, FLOATS[dtype][0])
-    order, ends = _groups(old, FLOATS[dtype][1])
-    count = int.from_bytes(view[:2], "little")
-    low, place = list(view[2 : 2 + count]), 2 + count
-    if count != len(ends):
-        raise ValueError(f"{count} groups, where the ancestor has {len(ends)}")
+    kind, mantissa = FLOATS[dtype]
+    view, old = memoryview(packed), np.zeros(count, kind) if ancestor is None else np.frombuffer(ancestor, kind)
+    order, ends = _groups(old, mantissa)
+    groups = int.from_bytes(view[:2], "little")
+    low, place = list(view[2 : 2 + groups]), 2 + groups
+    if groups != len(ends):
+        raise ValueError(f"{groups} groups, where the ancestor has {len(ends)}")
     planes = []
     for _ in range(old.dtype.itemsize):
         length = int.from_bytes(view[place : place + 8], "little")
@@ -132,6 +139,12 @@ def _filled(group: Whole, count: int, view: memoryview, place: int) -> int:
         rows[:, count // 8] |= np.unpackbits(np.frombuffer(view[place:end], np.uint8), count=len(group)) << bit
         place = end
     return place
+
+
+def _deflated(plane: bytes) -> bytes:
+    """With or without looking for repetitions, of which noise has none that pay."""
+    plain = zlib.compressobj(LEVEL, strategy=zlib.Z_HUFFMAN_ONLY)
+    return min(zlib.compress(plane, LEVEL), plain.compress(plane) + plain.flush(), key=len)
 
 
 def _inflated(part: memoryview) -> bytes:

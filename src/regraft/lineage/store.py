@@ -250,7 +250,8 @@ class Store:
         if self._is_sound(folder, name):
             self._renew(path)
             return self.read(folder, name).manifest
-        table, tensor_bytes = tables.put(self, tensors, digests, tables.Held.by(self, document))
+        held = tables.Held.by(self, document)
+        table, tensor_bytes = tables.put(self, tensors, digests, held, packs=document["kind"] == "generation")
         table_row, table_bytes = self._put_object(hashes.canonical_json(table), ".json")
         rows = {asset: self._put_object(data, PurePosixPath(asset).suffix) for asset, data in sorted(assets.items())}
         manifest = {

@@ -1,11 +1,12 @@
-"""The table of a generation: where each of its tensors lies. Tensors that the family holds are shared; of the others those are packed that lie near
-an ancestor's (``packing.py``), and the rest is written as it is.
+"""The table of a generation: where each of its tensors lies. Tensors that the family holds are shared; of the others those are packed
+(``packing.py``) that lie near an ancestor's, or that no ancestor has (LoRA, heads), and the rest is written as it is. Pretrained weights are never packed.
 
 A difference is always to a tensor that lies there as it is, so that reading one never needs more than one other.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,22 +50,23 @@ def _rows(store: Store, sources: Iterable[Generation]) -> list[tuple[str, Row]]:
     return [(name, row) for source in sources for name, row in store.table(source).items()]
 
 
-def put(store: Store, tensors: Mapping[str, TensorData], digests: Mapping[str, str], held: Held) -> tuple[Table, int]:
-    """Write those tensors that are held nowhere; equal ones once. Returns the table and the bytes written."""
+def put(store: Store, tensors: Mapping[str, TensorData], digests: Mapping[str, str], held: Held, *, packs: bool) -> tuple[Table, int]:
+    """Write those tensors that are held nowhere; equal ones once; packed where that pays, if ``packs``. Returns the table and the bytes written."""
     keys: dict[str, str] = {}
     for name, value in digests.items():
         if value not in held.rows:
             keys.setdefault(value, name)
-    places: dict[str, dict[str, Any]] = {}
+    how: dict[str, dict[str, Any]] = {}
     written: dict[str, TensorData] = {}
     for value, name in keys.items():
-        written[name], places[value] = _packed(store, tensors[name], held.whole.get(name)) or (tensors[name], {})
-    expected = {name: written[name].digest if places[value] else value for value, name in keys.items()}
+        packed = _packed(store, tensors[name], held.whole.get(name)) if packs else None
+        written[name], how[value] = packed or (tensors[name], {})
+    expected = {name: written[name].digest if how[value] else value for value, name in keys.items()}
     holder, size = _write(store, written, expected) if written else ("", 0)
     table: Table = {}
     for name, tensor in tensors.items():
         value = digests[name]
-        at = held.rows.get(value) or {"holder": holder, "key": keys[value], **places[value]}
+        at = held.rows.get(value) or {"holder": holder, "key": keys[value], **how[value]}
         where: dict[str, Any] = {part: at[part] for part in ("holder", "key", "packed") if part in at}
         table[name] = {"digest": value, "dtype": tensor_files.dtype_code(tensor.dtype), "shape": list(tensor.shape), **where}
     return table, size
@@ -77,17 +79,19 @@ def places(store: Store, table: Table) -> dict[str, Place]:
 
 
 def _packed(store: Store, tensor: TensorData, near: Row | None) -> tuple[TensorData, dict[str, Any]] | None:
-    """What is written in place of ``tensor``, and what its row says of that; ``None`` where nothing is near, or it saves too little."""
-    if near is None or (near["dtype"], near["shape"]) != (tensor_files.dtype_code(tensor.dtype), list(tensor.shape)):
-        return None
+    """What is written in place of ``tensor``, and what its row says of that; ``None`` where it saves too little. ``near``: of that name."""
     from regraft.lineage import packing  # numpy is not needed to read history
 
-    old = tensor_files.read(store.local(near["holder"]), near["key"]).data
+    code = tensor_files.dtype_code(tensor.dtype)
+    if near is not None and (near["dtype"], near["shape"]) != (code, list(tensor.shape)):
+        near = None
+    old = tensor_files.read(store.local(near["holder"]), near["key"]).data if near else None
     packed = packing.pack(tensor, old)
-    if packed is None or packing.unpack(packed, old, near["dtype"]) != memoryview(tensor.data):
+    if packed is None or packing.unpack(packed, old, code, math.prod(tensor.shape)) != memoryview(tensor.data):
         return None
     made = TensorData("U8", (len(packed),), packed)
-    return made, {"packed": {"digest": made.digest, "against": {part: near[part] for part in ("holder", "key", "digest")}}}
+    against = {part: near[part] for part in ("holder", "key", "digest")} if near else None
+    return made, {"packed": {"digest": made.digest, "against": against}}
 
 
 def _write(store: Store, tensors: Mapping[str, TensorData], expected: Mapping[str, str]) -> tuple[str, int]:
@@ -109,8 +113,9 @@ def _place(files: Mapping[str, Path], name: str, row: Row) -> Place:
 
         against = row["packed"]["against"]
         try:
-            old = tensor_files.read(files[against["holder"]], against["key"])
-            data = packing.unpack(tensor_files.read(files[row["holder"]], row["key"]).data, old.data, row["dtype"])
+            old = tensor_files.read(files[against["holder"]], against["key"]).data if against else None
+            packed = tensor_files.read(files[row["holder"]], row["key"]).data
+            data = packing.unpack(packed, old, row["dtype"], math.prod(row["shape"]))
         except (OSError, ValueError, KeyError) as error:
             raise _unreadable(name, row, str(error)) from error
         made = TensorData(row["dtype"], tuple(row["shape"]), data)
