@@ -162,3 +162,13 @@ def test_scratch_needs_no_weights_of_a_model_that_is_not_here(tmp_path, monkeypa
         rg.plan(folder, model="timm:test_resnet.r160_in1k", input_size=32, store=tmp_path / "store")
     plan = rg.plan(folder, model="timm:test_resnet.r160_in1k", strategy="scratch", input_size=32, store=tmp_path / "store")
     assert plan.phases[0].fresh
+
+
+def test_a_second_head_on_a_frozen_trunk_reads_every_split_from_the_cache(data, model, tmp_path, monkeypatch):
+    first = tuned(data, model, tmp_path / "store", strategy="linear_probe", name="first")
+    live = rg.open("first", store=tmp_path / "store").evaluate(str(data))["metrics"]["accuracy"]["value"]
+    assert live == pytest.approx(first.evaluate(str(data))["metrics"]["accuracy"]["value"])
+    monkeypatch.setattr("regraft.cache.pooled._computed", lambda *args: pytest.fail("a split was read through the trunk again"))
+    second = tuned(data, model, tmp_path / "store", strategy="linear_probe", name="second")
+    assert second.metrics == first.metrics
+    assert second.document["cost"]["train_s"] != first.document["cost"]["train_s"], "each run tells its own cost"

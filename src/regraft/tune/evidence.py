@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from regraft.cache import Cache
-from regraft.cache.pooled import pooled_features
+from regraft.cache.pooled import linear_features, pooled_features
 from regraft.data.batching import evaluation_batches
 from regraft.data.encode import Encoded, prepare
 from regraft.evaluate import predict
@@ -58,19 +58,27 @@ def _batches(encoded: Encoded, work: Callable[[int, int], None] | None) -> Itera
             work(done, len(encoded))
 
 
-def logits_of_features(network: Network, encoded: Encoded, cache: Cache | None) -> NDArray[np.float32]:
-    """The same for a head made of statistics: through pooled features, which are kept for the next time."""
-    assert isinstance(network.head, StatisticsHead)
-    return head_logits(network.head, pooled_features(network, encoded, cache=cache))
+def logits_of_features(
+    network: Network, encoded: Encoded, cache: Cache | None, work: Callable[[int, int], None] | None = None
+) -> NDArray[np.float32]:
+    """The same for a head on a trunk that no plan has moved: through pooled features, which are kept for the next time."""
+    head = network.head
+    if isinstance(head, StatisticsHead):
+        return head_logits(head, pooled_features(network, encoded, cache=cache, work=work))
+    return _linear(head.linear, linear_features(network, encoded, cache=cache, work=work))  # type: ignore[arg-type]
 
 
 def head_logits(head: StatisticsHead, features: NDArray[np.float32]) -> NDArray[np.float32]:
     """(n, k) from pooled features (n, width)."""
-    device = head.linear.weight.device
+    return _linear(head.linear, features, lift=head.lift)
+
+
+def _linear(layer: nn.Linear, features: NDArray[np.float32], *, lift: Callable[[Tensor], Tensor] = lambda x: x) -> NDArray[np.float32]:
+    device = layer.weight.device
     with torch.inference_mode():
-        parts = [head.linear(head.lift(torch.from_numpy(np.array(features[start : start + CHUNK])).to(device))).cpu().numpy()
+        parts = [layer(lift(torch.from_numpy(np.array(features[start : start + CHUNK])).to(device))).cpu().numpy()
                  for start in range(0, len(features), CHUNK)]  # fmt: skip
-    return np.concatenate([np.empty((0, head.linear.out_features), np.float32), *parts])
+    return np.concatenate([np.empty((0, layer.out_features), np.float32), *parts])
 
 
 def document(task: Task, scores: NDArray[Any], encoded: Encoded, classes: tuple[str, ...]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from regraft import lineage
 from regraft.cache import Cache
@@ -84,7 +85,7 @@ class Execution:
                             assets={**self.assets(measured), **{row["asset"]: data for row, data in kept}}, parent=self.parent)  # fmt: skip
         for part in ("fit", "refit"):  # the generation stands: its checkpoints have nothing left to resume
             shutil.rmtree(self.folder / part, ignore_errors=True)
-        return self._reported(made, history, measured)
+        return self._reported(made, history, measured, cost=facts["cost"])
 
     def measured(self, split: str) -> Measured:
         """Train, answer ``split``, and leave nothing behind: a control, of which only the figures are wanted."""
@@ -155,13 +156,20 @@ class Execution:
     def answered(self, network: Network, split: str) -> Measured:
         encoded = self.job.encoded(split)
         say = lambda done, total: self.job.work(f"measuring on {split}", done, total)  # noqa: E731
-        if isinstance(network.head, StatisticsHead):
-            scores = evidence.logits_of_features(network, encoded, self.cache)
+        if self._has_pooled(network):
+            scores = evidence.logits_of_features(network, encoded, self.cache, say)
         else:
             scores = evidence.logits(network, encoded, say, task=self.job.task)
         if split == "valid":
             self.job.settle(scores, encoded.targets)
         return Measured(split, scores, encoded, evidence.document(self.job.task, scores, encoded, self.job.dataset.classes))
+
+    def _has_pooled(self, network: Network) -> bool:
+        """Is the head all that the plan moves, and a linear one, so that features of a split serve every such plan?"""
+        head, top = network.head, len(self.plan.stages) - 1
+        linear = hasattr(head, "pool") and getattr(head, "is_linear", True) and isinstance(getattr(head, "linear", None), nn.Linear)
+        alone = all(phase.boundary >= top and not any(cell.edit for cell in phase.cells) for phase in self.plan.phases)
+        return isinstance(head, StatisticsHead) or (linear and alone and self.cache is not None and self.job.task.collect is None)
 
     def _facts(self, network: Network, history: History, measured: dict[str, Measured], seconds: float) -> dict[str, Any]:
         moved = max((phase.trainable_parameters for phase in history.phases), default=0)
@@ -205,10 +213,11 @@ class Execution:
         )
         return {**answers, **record.seen(learned)}
 
-    def _reported(self, made: lineage.Generation, history: History, measured: dict[str, Measured]) -> Generation:
+    def _reported(self, made: lineage.Generation, history: History, measured: dict[str, Measured], *, cost: dict[str, Any]) -> Generation:
+        """``cost``: of this very run; a generation that an equal run had made before it holds that one's."""
         page = pages.path_of(self.folder, made.digest)
         manifest = {**made.manifest, "digest": made.digest, "name": self.name}
-        manifest["cost"] = {**manifest["cost"], "stored_bytes": made.stored_bytes}
+        manifest["cost"] = {**cost, "stored_bytes": made.stored_bytes}
         tune = document.tune_document(manifest, self.plan, self.job, report=str(page))
         if isinstance(self.observer, Profiled):
             tune = told(tune, self.observer.written)
