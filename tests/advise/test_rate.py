@@ -61,3 +61,9 @@ def test_kept_statistics_of_batch_norm_take_a_lower_rate_where_it_would_be_highe
     )
     slow = replace(outline, pretraining_lr=1e-3)
     assert rate(slow, phases(TRAIN, stages=4), keeps_statistics=True)[0] == pytest.approx(1e-4)
+
+
+def test_a_rate_that_was_measured_for_a_model_goes_before_all_tables():
+    outline = replace(convolutions(), reference="bundled:vision")
+    lr, why = rate(outline, phases(TRAIN, stages=4), keeps_statistics=True)
+    assert lr == 1e-3 and "measured" in why

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from regraft.advise.priors import EDIT_FACTOR, FRESH_RATE, FROZEN_STATISTICS_RATE, HIGHEST_RATE, PUBLISHED_WIDTH, RATES, SCRATCH_RATES, Kind
+from regraft.advise.priors import (
+    EDIT_FACTOR,
+    FRESH_RATE,
+    FROZEN_STATISTICS_RATE,
+    MEASURED_RATES,
+    HIGHEST_RATE,
+    PUBLISHED_WIDTH,
+    RATES,
+    SCRATCH_RATES,
+    Kind,
+)
 from regraft.plan.phase import Phase
 from regraft.trunk.outline import Outline
 
@@ -31,7 +41,9 @@ def rate(outline: Outline, phases: Sequence[Phase], *, keeps_statistics: bool = 
         name = outline.stages[outline.lowest_fresh].name
         return FRESH_RATE, f"lr {FRESH_RATE:g}: the stages from {name} on start from random weights, which take more than pretrained ones"
     lr, source = _full_rate(outline, kind)
-    if keeps_statistics and lr > FROZEN_STATISTICS_RATE:
+    if outline.reference in MEASURED_RATES:
+        lr, source = MEASURED_RATES[outline.reference], "measured for this model on held-back images"
+    elif keeps_statistics and lr > FROZEN_STATISTICS_RATE:
         lr, source = (
             FROZEN_STATISTICS_RATE,
             "the most where batch norm keeps the statistics of pretraining, which no longer hold what changes below",
