@@ -31,7 +31,9 @@ def _one(item: Input, form: Form) -> str:
             raise RequestError(f"predict {item!r}"[:80], "several texts where one is expected", "one text for each example")
         return item.replace(PART, " ")
     if isinstance(item, Mapping):
-        raise RequestError(f"predict {item!r}"[:80], "the columns of a row where texts are expected", "a text, or several for a task on parts")
+        raise RequestError(
+            f"predict {item!r}"[:80], "the columns of a row where texts are expected", "a text, or several for a task on parts"
+        )
     parts = item.split("\t" if form.parts == "pair" else None) if isinstance(item, str) else [str(part) for part in item]
     if form.parts == "pair" and len(parts) != 2:
         raise RequestError(
@@ -47,7 +49,8 @@ def _turns(item: Input) -> str:
     """A text is what a person says; a list holds the turns of a conversation, as (role, what was said)."""
     if isinstance(item, str):
         return item if item.startswith('[["') else written([("user", item)])
-    return written([(str(role), str(said)) for role, said in item])
+    turns: Any = item
+    return written([(str(role), str(said)) for role, said in turns])
 
 
 def named(item: Input) -> Mapping[str, Any]:

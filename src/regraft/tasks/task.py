@@ -44,27 +44,6 @@ class Mistake:
     probability: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One of several tasks that are learned together: its ``name`` (of the target's column), the ``task`` bound to its facts, its ``classes``, and which of the
-    logits (``outputs``) and of the numbers of a target row (``targets``) are its own."""
-
-    name: str
-    task: Task
-    classes: tuple[str, ...]
-    outputs: slice = field(kw_only=True)
-    targets: slice = field(kw_only=True)
-
-    @property
-    def mixed(self) -> int:
-        """How many numbers its targets take where examples were mixed."""
-        return len(self.classes) if self.task.form.target in ("class", "level", "set") else 1
-
-    def answers(self, scores: NDArray[Any]) -> NDArray[Any]:
-        """Its answers, of the scores (n, K) of all tasks."""
-        return self.task.answers(scores[:, self.outputs])
-
-
 @dataclass(frozen=True, eq=False, slots=True)
 class Unfit:
     """Rows of a split whose target a model has no way to give, and why, as the end of a sentence that begins with the target."""
@@ -127,8 +106,6 @@ class Task:
     ``respond(network, tokenizer, inputs, limit)``: one JSON object for each input, said by the model itself and not read off its scores (``limit``: tokens that it
     reads). ``objective``: what is minimised where nobody asks for anything. ``refers``: answers are measured against those of the network that training started
     from, which the conductor puts in the targets' place.
-    ``members``: the tasks that this one is made of, where several are learned at once; ``each(logits, targets, label_smoothing) -> (B, T)``: the loss of each
-    example at each of them, 0 where it has no target; ``present(targets) -> (B, T)``: whether it has.
     ``bind(facts) -> Task``. ``settle(scores, targets) -> facts`` that are decided on valid once training is over (thresholds).
     """
 

@@ -86,16 +86,8 @@ def truth(task: Task, chance: np.random.Generator) -> tuple[Tensor, Tensor, np.n
             batch[row, 1 : 1 + len(tags)] = torch.from_numpy(tags)
         logits = SURE * torch.nn.functional.one_hot(batch.clamp(min=0), CLASSES).float()
         return logits, batch, arrays.ragged(words)
-    if kind == "text":
-        batch = torch.full((EXAMPLES, LENGTH), IGNORE)
-        for row in range(EXAMPLES):
-            batch[row, : 1 + row % 4] = torch.tensor([1, 2, 0, 1])[: 1 + row % 4]
-        return SURE * torch.nn.functional.one_hot(batch.clamp(min=0), CLASSES).float(), batch, np.array(["an answer"] * EXAMPLES, dtype=object)
-    if kind == "preference":
-        batch = torch.full((EXAMPLES, LENGTH), IGNORE)
-        batch[:, 0], batch[:, 2] = torch.from_numpy(drawn), REJECTED - torch.from_numpy((drawn + 1) % CLASSES)
-        said = torch.from_numpy(np.repeat(drawn[:, None], LENGTH, 1))
-        return SURE * torch.nn.functional.one_hot(said, CLASSES).float(), batch, np.zeros((EXAMPLES, 2), np.float32)
+    if kind in ("text", "preference"):
+        return _said(kind, drawn)
     if kind == "transcript":
         texts = [np.array([0, 1, 0, 2][: 1 + row % 4]) for row in range(EXAMPLES)]
         batch, frames = torch.full((EXAMPLES, LENGTH), IGNORE), torch.full((EXAMPLES, LENGTH), CLASSES)
@@ -110,6 +102,19 @@ def truth(task: Task, chance: np.random.Generator) -> tuple[Tensor, Tensor, np.n
         batch[:, 0, 0] = IGNORE
         return logits, batch, arrays.ragged([*marks.astype(np.uint8)])
     return SURE * torch.nn.functional.one_hot(torch.from_numpy(drawn), CLASSES).float(), torch.from_numpy(drawn), drawn
+
+
+def _said(kind: str, drawn: np.ndarray) -> tuple[Tensor, Tensor, np.ndarray]:
+    """The same for a language model: answers of different lengths, or a better and a worse answer of one token."""
+    batch = torch.full((EXAMPLES, LENGTH), IGNORE)
+    if kind == "text":
+        for row in range(EXAMPLES):
+            batch[row, : 1 + row % 4] = torch.tensor([1, 2, 0, 1])[: 1 + row % 4]
+        logits = SURE * torch.nn.functional.one_hot(batch.clamp(min=0), CLASSES).float()
+        return logits, batch, np.array(["an answer"] * EXAMPLES, dtype=object)
+    batch[:, 0], batch[:, 2] = torch.from_numpy(drawn), REJECTED - torch.from_numpy((drawn + 1) % CLASSES)
+    said = torch.from_numpy(np.repeat(drawn[:, None], LENGTH, 1))
+    return SURE * torch.nn.functional.one_hot(said, CLASSES).float(), batch, np.zeros((EXAMPLES, 2), np.float32)
 
 
 def _losses(task: Task, logits: Tensor, batch: Tensor) -> int:

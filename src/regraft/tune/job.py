@@ -155,14 +155,6 @@ def _asked(task: str | None) -> TaskLike | None:
     return named if len(named) > 1 else named[0]
 
 
-def _asked(task: str | None) -> TaskLike | None:
-    """The task as ``load`` takes it: by name and form, or (``first,second``) several of them."""
-    if not task:
-        return None
-    named = tuple((name, tasks.of(name).form) for name in map(str.strip, task.split(",")))
-    return named if len(named) > 1 else named[0]
-
-
 def speaks(dataset: Dataset) -> bool:
     """Is it the model's own words that are learned?"""
     return dataset.form.parts == "turns"

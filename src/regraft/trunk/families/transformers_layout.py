@@ -79,7 +79,7 @@ def run_hidden_states(host: Any, inputs: Inputs) -> Tensor:
 def run_decoder(host: Any, inputs: Inputs) -> Tensor:
     """The last hidden states (B, L, width) of a decoder, its key-value cache off. ``segments`` (B, L), where they are given, number the parts of a row
     that do not see each other: every one begins at position 0 and attends to itself alone."""
-    given = dict(inputs)
+    given: dict[str, Tensor | None] = dict(inputs)
     segments = given.pop("segments", None)
     if segments is not None:
         given["attention_mask"] = within(segments, getattr(host.config, "_attn_implementation", "eager"))
