@@ -15,6 +15,7 @@ from regraft.cache.pooled import linear_features, pooled_features
 from regraft.data.encode import encode, prepare
 from regraft.data.load import load
 from regraft.errors import RequestError
+from regraft.serve.export import export
 from regraft.surgery.fused_head import FusedHead
 from regraft.surgery.heads import strip
 from regraft.trunk.load import load as load_model
@@ -102,7 +103,7 @@ def test_the_whole_way(model, rows, tmp_path):
     assert made.metrics["test"]["accuracy"]["value"] > alone.metrics["test"]["accuracy"]["value"] + 0.1, "only the columns tell"
     one = {"text": "where is my card", "amount": 1900, "housing": "rent"}
     (answer,) = made.predict([one])
-    assert answer["label"] == "bad" and answer["input"] == {"text": "where is my card", "amount": "1900", "housing": "rent"}
+    assert answer["label"] == "bad" and answer["input"] == one
     again = rg.open("fused", store=store)
     assert again.predict([one]) == [answer]
     assert again.predict([{**one, "amount": None, "more": 3}])[0]["label"] in made.classes
@@ -113,7 +114,7 @@ def test_the_whole_way(model, rows, tmp_path):
     with pytest.raises(RequestError, match="it reads columns of a table"):
         made.grow(rows)
     with pytest.raises(RequestError, match="its head reads columns of a table beside the text"):
-        made.export("hf", tmp_path / "out")
+        export(made.store, "fused", "hf", tmp_path / "out")
 
 
 @pytest.mark.parametrize("strategy", ["lp_ft", "freeze(below=blocks.1)+lora(rank=2)"])
@@ -121,3 +122,10 @@ def test_frozen_stages_are_read_from_the_cache(model, rows, tmp_path, strategy):
     made = rg.tune(rows, model=model, task=TABLE, strategy=strategy, store=tmp_path, name="some", **{**OPTIONS, "epochs": 2.0})
     assert made.record.manifest["cost"]["cache"]["phases_cached"] == 1
     assert not any("trained live" in warning for warning in made.document["warnings"])
+
+
+def test_a_row_is_one_cell_on_the_terminal():
+    from regraft.cli.predict import text
+
+    shown = text([{"input": {"age": "3", "housing": None}, "label": "a", "probability": 0.5, "top": []}]).splitlines()
+    assert shown[0].split() == ["input", "label", "probability"] and shown[2].startswith("age: 3")

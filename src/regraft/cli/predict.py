@@ -52,7 +52,7 @@ def run(
 def text(predictions: list[dict[str, Any]]) -> str:
     """A row for each input: what its task says of it, but for what is only of use in JSON."""
     kept = tuple(name for name in DETAILS if not _is_path(predictions[0], name))
-    found = [prediction_file.flat(prediction, kept) for prediction in predictions]
+    found = [prediction_file.flat({**prediction, "input": in_one(prediction["input"])}, kept) for prediction in predictions]
     names = list(found[0])
     rows = [[cell(row[name]) for name in names] for row in found]
     return table(names, rows, right=[i for i, name in enumerate(names) if isinstance(found[0][name], float)])
@@ -60,7 +60,12 @@ def text(predictions: list[dict[str, Any]]) -> str:
 
 def _is_path(prediction: dict[str, Any], name: str) -> bool:
     """Is it a mask that was written to a file?"""
-    return name == MASK and not is_uri(prediction[MASK])
+    return name == MASK and MASK in prediction and not is_uri(prediction[MASK])
+
+
+def in_one(given: Any) -> Any:
+    """The columns of a row as one text."""
+    return "; ".join(f"{name}: {value}" for name, value in given.items() if value is not None) if isinstance(given, dict) else given
 
 
 def cell(value: Any) -> str:
