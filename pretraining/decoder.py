@@ -28,7 +28,7 @@ from regraft.data.turns import turns_of
 END, PAD = "<|endoftext|>", "<|pad|>"
 VOCABULARY, LENGTH, BATCH = 3_072, 512, 8
 LEARNING_RATE, WARMUP, WEIGHT_DECAY = 2e-3, 0.03, 0.1
-PART_S = 15.0
+PART_S = 60.0
 """Seconds of processor time between checkpoints."""
 
 
