@@ -16,7 +16,7 @@ def test_every_verb_has_a_schema():
     assert {verb for verb in VERBS if not (SCHEMAS / f"{verb}.json").exists()} <= WITHOUT | {"distill"}
 
 
-def test_documents_of_the_lineage_fit_their_schemas(regraft, tmp_path):  # noqa: F811
+def test_documents_of_the_lineage_fit_their_schemas(regraft, tmp_path):
     store = Store(tmp_path / "store")
     for number, (name, parents) in enumerate({"first": [], "second": ["first"]}.items()):
         tuned(store, float(number), name=name, parent=parents)
@@ -28,7 +28,7 @@ def test_documents_of_the_lineage_fit_their_schemas(regraft, tmp_path):  # noqa:
     assert parsed(regraft("rollback", "first", "--json"))["name"] == "first"
 
 
-def test_documents_of_models_fit_their_schemas(regraft, data, model, tmp_path):  # noqa: F811
+def test_documents_of_models_fit_their_schemas(regraft, data, model, tmp_path):
     for name, seed in (("a", "0"), ("b", "1")):
         parsed(regraft("tune", str(data), "--model", model, *QUICK, "--seed", seed, "--name", name, "--json"))
     merge = parsed(regraft("merge", "a", "b", "--method", "uniform", "--accept-forgetting", "only the form counts here", "--json"))

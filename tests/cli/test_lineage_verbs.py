@@ -25,7 +25,7 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
-def test_the_log_is_drawn_as_a_graph(regraft, store):  # noqa: F811
+def test_the_log_is_drawn_as_a_graph(regraft, store):
     store.tag("second", "production")
     code, out, _ = regraft("log")
     assert code == 0
@@ -36,7 +36,7 @@ def test_the_log_is_drawn_as_a_graph(regraft, store):  # noqa: F811
     assert [len(row["parents"]) for row in rows] == [2, 1, 1, 0]
 
 
-def test_gc_lists_first_and_removes_when_told(regraft, store, monkeypatch):  # noqa: F811
+def test_gc_lists_first_and_removes_when_told(regraft, store, monkeypatch):
     monkeypatch.setattr(Store.gc, "__kwdefaults__", {**Store.gc.__kwdefaults__, "grace_s": -1})
     gone = store.get("merged").digest
     _, out, _ = regraft("gc", "--forget", "merged")
@@ -48,7 +48,7 @@ def test_gc_lists_first_and_removes_when_told(regraft, store, monkeypatch):  # n
     assert regraft("gc", "--forget", "nobody")[0] == 2
 
 
-def test_a_bundle_goes_from_one_store_to_another(regraft, store, tmp_path):  # noqa: F811
+def test_a_bundle_goes_from_one_store_to_another(regraft, store, tmp_path):
     wrote = parsed(regraft("export", "merged", str(tmp_path / "it.zip"), "--json"))
     assert Path(wrote["path"]).stat().st_size > wrote["bytes"] > 0
     other = str(tmp_path / "other")
@@ -59,7 +59,7 @@ def test_a_bundle_goes_from_one_store_to_another(regraft, store, tmp_path):  # n
     assert regraft("export", "merged", str(tmp_path / "it.zip"))[0] == 2
 
 
-def test_diff_without_drift_reads_manifests_alone(regraft, tmp_path):  # noqa: F811
+def test_diff_without_drift_reads_manifests_alone(regraft, tmp_path):
     store = Store(tmp_path / "store")
     targets = np.array([0, 1] * 30)
     plan = {"task": "text-classification", "model": "m", "strategy": "full", "stages": ["stem", "head"], "phases": [], "settings": {}}

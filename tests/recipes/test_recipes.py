@@ -39,7 +39,13 @@ DATA = {
 }  # fmt: skip
 TABLES = ("banking77", "sst2", "chnsenticorp")
 PER_CLASS, CLASSES = 8, 3
-FIRST = {"rte": ("train.csv", 61), "sick": ("train.csv", 61), "goemotions": ("train.csv", 61), "ner_wnut17": ("train.tsv", 600), "german_credit": ("train.csv", 61)}
+FIRST = {
+    "rte": ("train.csv", 61),
+    "sick": ("train.csv", 61),
+    "goemotions": ("train.csv", 61),
+    "ner_wnut17": ("train.tsv", 600),
+    "german_credit": ("train.csv", 61),
+}
 """Data of which the first lines of the training file do, and how many."""
 
 

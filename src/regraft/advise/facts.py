@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +28,7 @@ class Facts:
     oversize: float = 0.0
     has_valid: bool = False
     solvable: bool = True
-    learns: Literal["", "text", "preference"] = ""
+    learns: str = ""
 
     @classmethod
     def of(cls, targets: NDArray[np.integer], num_classes: int, *, kind: InputKind, **rest: float | bool) -> Facts:

@@ -50,7 +50,12 @@ def pooled_features(
 
 
 def linear_features(
-    network: Network, encoded: Encoded, *, cache: Cache | None = None, compute: str = "float32", work: Callable[[int, int], None] | None = None
+    network: Network,
+    encoded: Encoded,
+    *,
+    cache: Cache | None = None,
+    compute: str = "float32",
+    work: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float32]:
     """(n, d) all that ``network.head.linear`` reads: the pooled features, and where the head reads columns these beside them."""
     features = pooled_features(network, encoded, cache=cache, compute=compute, work=work)

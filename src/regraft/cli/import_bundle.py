@@ -23,14 +23,15 @@ def run(
 
     lineage = Store.locate(store)
     generation = lineage.take(Path(bundle), name)
+    found = {one.name: one.digest for one in heads(lineage, generation).values()}
     document = {
         "schema": 1,
         "name": name or generation.name,
         "digest": generation.digest,
         "ancestors": len(lineage.lineage(generation.digest)) - 1,
-        "heads": {one.name: one.digest for one in heads(lineage, generation).values()},
+        "heads": found,
     }
-    with_heads = f" and the heads {', '.join(document['heads'])}" if document["heads"] else ""
+    with_heads = f" and the heads {', '.join(found)}" if found else ""
     emit_json(document) if json else say(
         f"{document['name']} -> {generation.digest[:12]}, with {document['ancestors']} ancestors{with_heads}"
     )

@@ -33,7 +33,10 @@ Task = Annotated[
 ]
 Input = Annotated[
     str | None,
-    typer.Option("--input", help="column that holds the text or the image path; two for pairs: first,second; more are a row of columns [default: inferred]"),
+    typer.Option(
+        "--input",
+        help="column that holds the text or the image path; two for pairs: first,second; more are a row of columns [default: inferred]",
+    ),
 ]
 Target = Annotated[
     str | None,

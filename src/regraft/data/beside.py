@@ -32,6 +32,7 @@ class Beside(Encoded):
         import torch
 
         chosen = np.asarray(rows, dtype=np.int64)
+        assert self.columns is not None
         return {**self.encoded.batch(chosen, width=width), COLUMNS: torch.from_numpy(self.columns[chosen])}
 
     def wait(self) -> None:

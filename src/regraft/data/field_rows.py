@@ -150,7 +150,7 @@ def as_input(facts: Mapping[str, object]) -> str:
 
 def kind_of(name: str, cells: Sequence[str | None]) -> Kind | None:
     """Of a column, from a sample of its cells; ``None`` for what only numbers the rows."""
-    present = [cell.strip() for cell in cells if not fields.is_missing(cell)]
+    present = [cell.strip() for cell in cells if cell is not None and not fields.is_missing(cell)]
     if not present:
         return "number"
     numbers = [value for cell in present if (value := value_of(cell)) is not None]
@@ -214,7 +214,7 @@ def _named_kind(name: str, head: choice.Rows) -> Kind:
 
 
 def _told(kinds: Mapping[str, Kind], left: Sequence[str]) -> list[str]:
-    of = {kind: [name for name, one in kinds.items() if one == kind] for kind in KINDS}
+    of: dict[str, list[str]] = {kind: [name for name, one in kinds.items() if one == kind] for kind in KINDS}
     listed = [f"{what} {', '.join(of[kind])}" for kind, what in (("number", "numbers"), ("category", "categories")) if of[kind]]
     text = f"text in {', '.join(of['text'])}" if of["text"] else "no text, so that the encoder reads the row written out"
     said = [

@@ -127,7 +127,9 @@ class Folders:
                     yield Raw(inputs, [label] * len(some), where, [split] * len(some))
 
 
-def of_source(source: Source, *, form: Form | None, input: str | None, target: str | None) -> Tables | Folders | Masked | Talks | Texts | FieldRows:
+def of_source(
+    source: Source, *, form: Form | None, input: str | None, target: str | None
+) -> Tables | Folders | Masked | Talks | Texts | FieldRows:
     """``form``: what the task asks for; None to see what is there. ``input``: a column, a folder that relative image paths start from, or both as ``column@folder``; ``target``: a column.
     Of masks in folders they name these folders. ``target`` may say which values in masks to ignore (``ignore=255``)."""
     if source.texts:

@@ -24,7 +24,9 @@ def choose(rows: Rows, where: str, *, input: str | None, target: str | None, for
         return columns.choose(rows, where, input=input, target=target, form=form)
     if len(names) < 2 or (form is not None and not wanted):
         found = "one task for several targets" if len(names) > 1 else f"several tasks, and {'one target' if names else 'no targets named'}"
-        raise DataError(f"--target {target} in {where}", found, "as many tasks as targets: --target first,second, and --task for both or left out")
+        raise DataError(
+            f"--target {target} in {where}", found, "as many tasks as targets: --target first,second, and --task for both or left out"
+        )
     if unknown := [name for name in names if name not in rows]:
         raise DataError(
             f"--target {target} in {where}", f"no column {unknown[0]!r}; the columns are {', '.join(rows)}", suggest(unknown[0], rows)

@@ -28,9 +28,7 @@ from regraft.errors import DataError
 TEXT_ENDINGS = frozenset({".txt"})
 NO_DATA = frozenset({".md", ".rst", ".html", ".pdf", ""})
 IMAGES_LEVEL = ("images", "imgs", "image")
-WHAT_IS_READ = (
-    "a folder of class folders, a folder with train/ and test/, images/ beside masks/, or a .csv .tsv .jsonl .json .parquet .conll .txt file"
-)
+WHAT_IS_READ = "a folder of class folders, a folder with train/ and test/, images/ beside masks/, or a .csv .tsv .jsonl .json .parquet .conll .txt file"
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,9 @@ def _folder(root: Path) -> Source:
         return _split_tables(root, entries, by_split)
     if not tables and (spoken := trans_files.find(root)):
         count = sum(map(len, spoken.values()))
-        return Source(root, "transcripts", tables=spoken, said=(f"Transcripts lie beside the sounds, in {count:,} files ({trans_files.ENDING}).",))
+        return Source(
+            root, "transcripts", tables=spoken, said=(f"Transcripts lie beside the sounds, in {count:,} files ({trans_files.ENDING}).",)
+        )
     masks = mask_pairs.find(root) if folders else None
     if masks and masks.plain:
         return Source(root, "images and masks", masks=masks)

@@ -56,7 +56,11 @@ def related(store: lineage.Store, references: Sequence[str]) -> tuple[list[linea
     for other in others:
         _check_alike(asked, first, other)
         if first.manifest.get("facts", {}).get(FACTS) != other.manifest.get("facts", {}).get(FACTS):
-            raise RequestError(asked, "they read different columns beside the text, or by another mean, spread or values", "generations tuned on the same rows")
+            raise RequestError(
+                asked,
+                "they read different columns beside the text, or by another mean, spread or values",
+                "generations tuned on the same rows",
+            )
     ancestor = _common(store, found)
     if ancestor is None:
         _check_start(asked, found)

@@ -141,7 +141,11 @@ def _phase(plan: Plan, at: int, outline: Outline, facts: Facts) -> PhaseCost:
     epochs = 0.0 if solved else plan.settings.epochs * phase.epochs_fraction
     views = num_views(plan, phase)
     prefix = anew * views if cached else below * (epochs or 1.0)
-    suffix = SOLVER_PASSES * 3 * 2.0 * outline.width * facts.num_classes if solved else epochs * (3 + plan.settings.gradient_checkpointing) * above * facts.passes
+    suffix = (
+        SOLVER_PASSES * 3 * 2.0 * outline.width * facts.num_classes
+        if solved
+        else epochs * (3 + plan.settings.gradient_checkpointing) * above * facts.passes
+    )
     evaluations = epochs or 1.0
     moving = sum(moving_in_phase(phase, outline, facts.num_classes))
     update_s = moving * facts.update_ns * 1e-9 + STEP_S

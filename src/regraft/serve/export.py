@@ -59,7 +59,11 @@ def export(store: Store, reference: str, to: str, path: Path) -> dict[str, Any]:
     if rebuilt.network.reads_columns:
         raise RequestError(asked, "its head reads columns of a table beside the text, which has no form there", "--to bundle")
     if rebuilt.task.members and to != "onnx":
-        raise RequestError(asked, "it answers several tasks at once, and that library has no class for them", "--to onnx or --to bundle, which hold all of it")
+        raise RequestError(
+            asked,
+            "it answers several tasks at once, and that library has no class for them",
+            "--to onnx or --to bundle, which hold all of it",
+        )
     part = path.with_name(path.name + PART)
     shutil.rmtree(part, ignore_errors=True)
     with storing(f"write {path}", str(path.parent)):

@@ -61,7 +61,9 @@ class Predictor:
         """What the model itself says to ``inputs``, as a split holds them."""
         rebuilt = self.rebuilt
         assert self.task.respond is not None
-        return self.task.respond(self.network, rebuilt.tokenizer, inputs, rebuilt.max_length or rebuilt.spec.max_length) if len(inputs) else []
+        return (
+            self.task.respond(self.network, rebuilt.tokenizer, inputs, rebuilt.max_length or rebuilt.spec.max_length) if len(inputs) else []
+        )
 
     def answers(self, inputs: Sequence[Input] | Encoded) -> NDArray[Any]:
         """(n, ...) as the task answers: probabilities (n, k) float32, numbers (n,), ...; of inputs, or of a split that is encoded for this model."""

@@ -152,7 +152,7 @@ class Reading:
         """(n,) ``Spelling``."""
         texts = [ctc.likeliest(row, self.beam) if self.beam > 1 else ctc.greedy(row) for row in scores]
         sure = np.exp(ctc.log_probabilities(list(scores), texts))
-        return arrays.ragged([Spelling(text_of(text, self.classes), float(p)) for text, p in zip(texts, sure, strict=True)])  # type: ignore[list-item]
+        return arrays.ragged([Spelling(text_of(text, self.classes), float(p)) for text, p in zip(texts, sure, strict=True)])  # type: ignore[misc]
 
     def counts(self, answers: NDArray[Any], targets: NDArray[Any]) -> metrics.Counts:
         return metrics.counted([answer.text for answer in answers], self.said(targets))

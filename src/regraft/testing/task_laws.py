@@ -8,6 +8,7 @@ facts        what the task knows about its data, and all it says, is JSON; bound
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch import Tensor
 from regraft.data import arrays
 from regraft.data.encoded import IGNORE
 from regraft.data.language import REJECTED
-from regraft.spec import FORMS, LOWER_IS_BETTER, METRICS, OF_TASK, PART, Form
+from regraft.spec import FORMS, LOWER_IS_BETTER, METRICS, OF_TASK, PART, Form, Target
 from regraft.tasks import Task, of
 from regraft.testing.law import law
 
@@ -33,7 +34,7 @@ FACTS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 SHOWN = {"pair": f"a{PART}b", "row": '{"a": "b"}'}
 """An input, by the parts that it has."""
-BESIDE = ("class", "number")
+BESIDE: tuple[Target, ...] = ("class", "number")
 """Forms of the targets of several tasks, where the package has a task of each."""
 NAMES = {"number": ("value",), "level": ("1", "2", "4"), "tags": ("O", "B-a", "I-a")}
 
@@ -55,7 +56,7 @@ def usual_facts(form: Form) -> dict[str, Any]:
     """What a task of this form knows here of its data."""
     if form.target != "several":
         return FACTS[form.target]
-    found = [name for name, known in FORMS.items() if known in [Form(form.kind, form.parts, target) for target in BESIDE]]
+    found = [name for name, known in FORMS.items() if known in [replace(form, target=target) for target in BESIDE]]
     tasks = [{"name": f"task {place}", "task": name, "classes": list(NAMES.get(FORMS[name].target, ("a", "b", "c"))), "facts": FACTS[FORMS[name].target]}
              for place, name in enumerate([*found, found[0]])]  # fmt: skip
     return {"tasks": tasks}

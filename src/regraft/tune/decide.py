@@ -44,7 +44,11 @@ def decide(
     settings = settled(merged(advice.settings, given), machine)
     Augmentation.of(settings.augment, job.dataset.kind)  # what cannot be meant is refused now, not when training begins
     if settings.packing and job.dataset.form.target != "text":
-        raise PlanError(f"packing with the task {job.dataset.task}", "it puts several conversations or texts to a row, and there are none", "--set packing=false")
+        raise PlanError(
+            f"packing with the task {job.dataset.task}",
+            "it puts several conversations or texts to a row, and there are none",
+            "--set packing=false",
+        )
     strategy = strategy or parse(advice.strategy)
     read = read_of(job)
     plan = Plan(

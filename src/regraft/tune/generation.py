@@ -196,12 +196,7 @@ class Generation:
         if not mine or [one.name for one in mine] != [one.name for one in theirs]:
             return {}
         found, targets = other.predictor.answers(other._examples(asked).encoded), np.asarray(encoded.targets)
-        return {
-            "tasks": {
-                own.name: own.compare(their, answers, found, targets).json()
-                for own, their in zip(mine, theirs, strict=True)
-            }
-        }
+        return {"tasks": {own.name: own.compare(their, answers, found, targets).json() for own, their in zip(mine, theirs, strict=True)}}
 
     def _correct(self, asked: Labelled) -> NDArray[np.bool_]:
         encoded = self._examples(asked).encoded

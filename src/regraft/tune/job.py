@@ -20,7 +20,7 @@ from regraft.data.joined import joined, references
 from regraft.data.language import pack, shown
 from regraft.data.load import TaskLike
 from regraft.data.template import name_of
-from regraft.data.text import length_limit
+from regraft.data.text import TextEncoded, length_limit
 from regraft.errors import RequestError, TrunkError
 from regraft.plan.settings import Settings
 from regraft.plan.strategy import parse
@@ -108,6 +108,7 @@ class Job:
             return encoded
         if split not in self._packed:
             limit = length_limit(int(self.request.settings.get("max_length", 0)), self.trunk.input, self.trunk.tokenizer)
+            assert isinstance(encoded, TextEncoded)
             self._packed[split] = pack(encoded, limit, self.trunk.tokenizer)
         return self._packed[split]
 
@@ -160,7 +161,9 @@ def speaks(dataset: Dataset) -> bool:
     return dataset.form.parts == "turns"
 
 
-def open_trunk(reference: str, request: Request, *, pretrained: bool = True, language: bool = False) -> tuple[Trunk, tuple[dict[str, Any], ...]]:
+def open_trunk(
+    reference: str, request: Request, *, pretrained: bool = True, language: bool = False
+) -> tuple[Trunk, tuple[dict[str, Any], ...]]:
     """The trunk that ``reference`` names, its classifier off, and the records of the surgery that the reference asks for. ``language``: with the output
     layer of a language model as its own head."""
     model, surgery = split_model(reference)

@@ -7,6 +7,7 @@ and of the examples, so that every run, epoch and competing plan from the same s
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def compare(network: Network, task: Task, splits: Iterable[Encoded], cache: Cach
     weights = [stage_digest(network, index) for index in range(len(network.stage_names))]
     for encoded in splits:
         key = digest.of_json({"reference": weights, "task": task.name, "examples": encoded.fingerprint})
-        encoded.targets = kept_answers(cache, key, len(encoded), lambda encoded=encoded: _answers(network, task, encoded))
+        encoded.targets = kept_answers(cache, key, len(encoded), partial(_answers, network, task, encoded))
 
 
 def _answers(network: Network, task: Task, encoded: Encoded) -> np.ndarray:

@@ -160,6 +160,8 @@ def _brought(ask: Ask, plan: Plan, job: Job, examples: Sequence[Split | Encoded]
 def _labelled(reference: str, job: Job) -> Encoded:
     """The examples of ``reference``, its training split where it brings one, with the classes of the job, as its model reads them."""
     request = job.request
-    found = load_known(reference, job.dataset.classes, facts=job.dataset.facts, task=job.dataset.task, input=request.input, target=request.target)
+    found = load_known(
+        reference, job.dataset.classes, facts=job.dataset.facts, task=job.dataset.task, input=request.input, target=request.target
+    )
     split = next(found.splits[name] for name in SPLITS if name in found.splits)
     return encode(split, job.trunk.input, job.trunk.tokenizer, max_length=int(request.settings.get("max_length", 0)))
