@@ -193,7 +193,7 @@ def test_a_hub_that_does_not_answer_is_said_at_once(monkeypatch):
     [
         (b"", "the file is empty"),
         (b"text,label\n", "a header and no usable row"),
-        (b"text\na\nb\n", "only one column: text"),
+        (b"words\na\nb\n", "only one column: words"),
         (b"text,text\na,b\n", "names 'text' more than once"),
         (b"text,label\na b,x\nc d,x\n", "one class only: 'x'"),
         (b"text,label\n,x\n ,y\n", "not one usable example among 2: empty text"),

@@ -106,6 +106,16 @@ def test_disk_holds_what_enters_the_boundary():
 )
 def test_every_strategy_has_a_forecast(text):
     cost = forecast(plan(text, OVER), OVER, FACTS)
-    assert set(cost) == {"time_s", "train_s", "peak_memory_bytes", "parameters", "trainable_parameters", "stored_bytes", "cache", "phases"}
+    assert set(cost) == {
+        "time_s",
+        "train_s",
+        "controls_s",
+        "peak_memory_bytes",
+        "parameters",
+        "trainable_parameters",
+        "stored_bytes",
+        "cache",
+        "phases",
+    }
     assert 0 < cost["train_s"] <= cost["time_s"]
     assert 0 < cost["trainable_parameters"] <= cost["parameters"]
