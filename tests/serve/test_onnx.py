@@ -38,6 +38,17 @@ def test_texts_of_any_length_and_number_with_an_edit_inside(data, model, tmp_pat
         assert called == [row["label"] for row in generation.predict(texts)]
 
 
+def test_pairs_with_several_heads_in_one_file(model, tmp_path):  # noqa: F811
+    rows = "\n".join(
+        f"the {word} runs,a {word} sleeps,{label},{place}.5" for place, (word, label) in enumerate([("dog", "no"), ("cat", "yes")] * 20)
+    )
+    (tmp_path / "pairs.csv").write_text(f"sentence1,sentence2,label,score\n{rows}\n", encoding="utf-8")
+    rg.tune(tmp_path / "pairs.csv", model=model, target="label,score", store=tmp_path / "store", name="mine", controls=False, **QUICK)
+    document = export(rg.open("mine", store=tmp_path / "store").store, "mine", "onnx", tmp_path / "out")
+    assert document["verified"]["num_inputs"] == 3 and document["verified"]["largest_difference"] < 1e-4
+    assert session(tmp_path / "out").get_outputs()[0].shape[1] == 3
+
+
 def test_pictures_and_what_they_go_through(tmp_path):
     import timm
 

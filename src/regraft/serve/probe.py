@@ -27,7 +27,8 @@ def inputs(rebuilt: Rebuilt) -> Inputs:
     if rebuilt.spec.kind == "audio":
         return prepare(_clips(rebuilt), rebuilt.spec)
     form = rebuilt.task.form
-    split = unlabelled(given(TEXTS, form) if form.parts == "turns" else list(TEXTS), form, len(rebuilt.classes))
+    texts = list(zip(TEXTS, reversed(TEXTS), strict=True)) if form.parts == "pair" else TEXTS
+    split = unlabelled(given(texts, form), form, len(rebuilt.classes))
     encoded = encode(split, rebuilt.spec, rebuilt.tokenizer, max_length=rebuilt.max_length)
     return prepare(encoded.batch(np.arange(len(TEXTS))), rebuilt.spec)
 

@@ -211,6 +211,8 @@ def candidates(kind: str, *, language: bool = False) -> list[str]:
 
     fitting = [model for model in available() if model.offline and model.kind == kind]
     found = [model.reference for model in fitting if model.speaks == language] or [model.reference for model in fitting if not language]
+    if not found and language:
+        raise RequestError("a language model", "none is installed here", "name a decoder with --model: hf:gpt2 when online, or file:FOLDER")
     if not found:
         raise RequestError(f"a model for {kind}", "none is installed here", "pip install 'regraft[offline]', or name one with --model")
     return found
