@@ -86,7 +86,7 @@ def model_of(reference: str, folder: Path, texts: list[str]) -> str:
     """Itself where it can be loaded here without a network, else the same architecture with random weights."""
     if reference.startswith("hf:bert") or reference == "bundled:minilm":
         return small_models.bert(folder / "bert", texts)
-    if reference == "bundled:decoder":
+    if reference == "hf:gpt2":
         return f"file:{decoder_folder(folder / 'decoder')}"
     if reference == "bundled:vision" and not any(model.reference == reference and model.offline for model in available()):
         return "module:small_models.resnet50"

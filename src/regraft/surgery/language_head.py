@@ -44,7 +44,7 @@ def language_head(trunk: Trunk) -> LanguageHead:
     own: Any = trunk.own_head
     if own is None or trunk.pooling != "last":
         raise RequestError(
-            asked, "it has no output layer for the next token", "a decoder with its language head, such as bundled:decoder or hf:gpt2"
+            asked, "it has no output layer for the next token", "a decoder with its language head, such as hf:gpt2"
         )
     host: Any = trunk.host
     embedding = host.get_input_embeddings()
