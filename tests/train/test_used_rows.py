@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from train_hosts import TEXT, full, phase, plan, text_network, texts
 from regraft.plan.objective import parse
 from regraft.train import fit as train_network
 from regraft.train import used_rows
+from regraft.train.terms import Terms
 
 
 def few_words(n: int, *, seed: int = 0):
@@ -123,3 +125,13 @@ def test_an_objective_that_reaches_for_parameters_gets_the_table(tmp_path, monke
     assert len(looked) == 1
     trained(tmp_path / "reaching", monkeypatch, worth=0, objectives="sam")
     assert len(looked) == 1
+
+
+def test_keeping_the_books_of_several_tasks_is_not_reaching_for_parameters():
+    network = network_with_a_table()
+    task = SimpleNamespace(each=TEXT.losses, members=[SimpleNamespace(name="one")])
+    run = SimpleNamespace(network=network, plan=full(network), task=task, device=torch.device("cpu"))
+    made = Terms.begin(run, few_words(8), {})
+    assert made.terms and not made.reach_for_parameters
+    run.plan, run.task = replace(run.plan, objectives=parse("sam")), TEXT
+    assert Terms.begin(run, few_words(8), {}).reach_for_parameters

@@ -43,9 +43,7 @@ def language_head(trunk: Trunk) -> LanguageHead:
     asked = f"go on with a text by {trunk.reference or trunk.family}"
     own: Any = trunk.own_head
     if own is None or trunk.pooling != "last":
-        raise RequestError(
-            asked, "it has no output layer for the next token", "a decoder with its language head, such as hf:gpt2"
-        )
+        raise RequestError(asked, "it has no output layer for the next token", "a decoder with its language head, such as hf:gpt2")
     host: Any = trunk.host
     embedding = host.get_input_embeddings()
     return LanguageHead(embedding, None) if trunk.ties_head else LanguageHead(None, own)

@@ -58,9 +58,8 @@ def fit(
     run.terms = Terms.begin(run, train, data.get("asked") or {})
     run.rows = None if run.terms.reach_for_parameters else used_rows(run.network, run.plan, train)
     with listening() as stop, torch.random.fork_rng(devices=[run.device] if run.device.type == "cuda" else []):
-        fitting = _Fitting(run, Source(run, train, valid, cache), checkpoints, observer=observer or Silent(), stop=stop)
         try:
-            return fitting.go(state)
+            return _Fitting(run, Source(run, train, valid, cache), checkpoints, observer=observer or Silent(), stop=stop).go(state)
         finally:
             if run.rows:
                 run.rows.remove()

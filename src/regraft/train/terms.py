@@ -29,20 +29,21 @@ class Terms:
 
     tasks: TaskLosses | None = None
 
-    def __init__(self, terms: tuple[Term, ...] = (), *, repeats: bool = False) -> None:
-        """``repeats``: does a step take the same parts through the network more than once? Sets ``reach_for_parameters``: does a term look at
-        parameters or their gradients by itself?"""
-        self.terms, self.repeats = terms, repeats
+    def __init__(self, terms: tuple[Term, ...] = (), *, repeats: bool = False, reach_for_parameters: bool = False) -> None:
+        """``repeats``: does a step take the same parts through the network more than once? ``reach_for_parameters``: may a term look at parameters or
+        their gradients by itself?"""
+        self.terms, self.repeats, self.reach_for_parameters = terms, repeats, reach_for_parameters
         self.stages = tuple(dict.fromkeys(stage for term in terms for stage in term.stages))
-        self.reach_for_parameters = any(term.penalty or term.around or term.after_step for term in terms)
 
     @classmethod
     def begin(cls, run: Run, train: Encoded, asked: Mapping[Any, Any]) -> Terms:
         """Those of the plan of ``run``, whose network has the weights that it starts from."""
         start = Start(network=run.network, plan=run.plan, task=run.task, train=train, device=run.device, asked=asked)
         declared = check(run.plan.objectives)
-        own = (course(start),) if run.task.each else ()
-        return cls((*(one.begin(start) for one in declared), *own), repeats=any(one.passes > 1 for one in declared))
+        asked_for = [one.begin(start) for one in declared]
+        own = (course(start),) if run.task.each else ()  # keeps the books, and never looks at a parameter
+        reach = any(term.penalty or term.around or term.after_step for term in asked_for)
+        return cls((*asked_for, *own), repeats=any(one.passes > 1 for one in declared), reach_for_parameters=reach)
 
     def enter_batch(self, run: Run, feed: Feed, parts: Sequence[Part], *, count: float) -> None:
         """A step begins, on ``parts`` of an effective batch of ``count`` examples."""

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from regraft import lineage
 from regraft.cache import Cache
@@ -165,11 +164,10 @@ class Execution:
         return Measured(split, scores, encoded, evidence.document(self.job.task, scores, encoded, self.job.dataset.classes))
 
     def _has_pooled(self, network: Network) -> bool:
-        """Is the head all that the plan moves, and a linear one, so that features of a split serve every such plan?"""
+        """Is a head on pooled features all that the plan moves, so that the features of a split serve every such plan?"""
         head, top = network.head, len(self.plan.stages) - 1
-        linear = hasattr(head, "pool") and getattr(head, "is_linear", True) and isinstance(getattr(head, "linear", None), nn.Linear)
         alone = all(phase.boundary >= top and not any(cell.edit for cell in phase.cells) for phase in self.plan.phases)
-        return isinstance(head, StatisticsHead) or (linear and alone and self.cache is not None and self.job.task.collect is None)
+        return isinstance(head, StatisticsHead) or (alone and self.cache is not None and hasattr(head, "pool"))
 
     def _facts(self, network: Network, history: History, measured: dict[str, Measured], seconds: float) -> dict[str, Any]:
         moved = max((phase.trainable_parameters for phase in history.phases), default=0)
