@@ -60,8 +60,8 @@ class Speaker:
             self.pieces.append(np.ctypeslib.as_array(wave, (count,)).copy())
         return 0
 
-    def say(self, word: str, *, voice: str, rate: int, pitch: int, spread: int) -> np.ndarray:
-        """(T,) int16 at 16 kHz, without the silence at both ends; empty where the voice does not exist."""
+    def say(self, word: str, *, voice: str, rate: int, pitch: int, spread: int, longest: int = LONGEST) -> np.ndarray:
+        """(T,) int16 at 16 kHz, without the silence at both ends; empty where the voice does not exist. ``longest``: samples."""
         self.pieces.clear()
         if self.lib.espeak_SetVoiceByName(voice.encode()) != 0:
             return np.zeros(0, np.int16)
@@ -70,7 +70,7 @@ class Speaker:
         text = word.encode() + b"\0"
         self.lib.espeak_Synth(text, len(text), 0, 1, 0, 1, None, None)
         wave = np.concatenate(self.pieces) if self.pieces else np.zeros(0, np.int16)
-        return trimmed(resample_poly(wave.astype(np.float32), 320, 441) if self.rate == 22_050 else wave)
+        return trimmed(resample_poly(wave.astype(np.float32), 320, 441) if self.rate == 22_050 else wave, longest)
 
     def phonemes(self, word: str) -> str:
         self.lib.espeak_SetVoiceByName(b"en-us")
@@ -78,10 +78,10 @@ class Speaker:
         return (self.lib.espeak_TextToPhonemes(ctypes.byref(text), 1, 0) or b"").decode()
 
 
-def trimmed(wave: np.ndarray) -> np.ndarray:
+def trimmed(wave: np.ndarray, longest: int) -> np.ndarray:
     loud = np.flatnonzero(np.abs(wave) > 0.01 * np.abs(wave).max(initial=1))
     kept = wave[max(loud[0] - 400, 0) : loud[-1] + 800] if len(loud) else wave[:0]
-    return np.clip(kept[:LONGEST], -32768, 32767).astype(np.int16)
+    return np.clip(kept[:longest], -32768, 32767).astype(np.int16)
 
 
 def words_of(vocabulary: Path, speaker: Speaker, count: int, first: list[str]) -> list[str]:
