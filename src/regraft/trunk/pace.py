@@ -4,16 +4,21 @@ texts and small images reach by three to ten times, so a forecast is made from t
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
+from torch import nn
 
 from regraft.trunk.outline import Outline
 from regraft.trunk.trunk import Inputs, Trunk
 
 FIRST = 2
-"""Examples of the first, warming pass; its time says how many more fit into ``LONGEST_S``."""
-LONGEST_S = 0.15
+"""Examples of the first, warming pass; each timed pass that follows has twice as many as the one before."""
+ENOUGH_S = 0.5
+"""Once this much time is spent, no further pass is begun."""
 REPEATS = 3
+"""Timed passes over all examples, where time allows."""
 
 
 @torch.inference_mode()
@@ -25,17 +30,33 @@ def gflops(trunk: Trunk, inputs: Inputs, outline: Outline, *, mean_length: float
     operations = 2.0 * scale * sum(stage.macs for stage in outline.stages)
     if not operations:
         return 0.0
-    was_training = trunk.host.training
-    trunk.host.eval()
+    with _as_trained(trunk.host):
+        return operations * _examples_per_s(trunk, inputs) / 1e9
+
+
+@contextmanager
+def _as_trained(host: nn.Module) -> Iterator[None]:
+    """In evaluation, and with the weights of convolutions where their pixels' layout wants them: laid out anew in every pass, they would
+    take longer than a few small images do."""
+    was_training = host.training
+    host.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     try:
-        count = len(next(iter(inputs.values())))
-        first = min(FIRST, count)
-        _seconds(trunk, inputs, first)
-        affordable = int(LONGEST_S * first / REPEATS / _seconds(trunk, inputs, first))
-        count = max(first, min(count, affordable))
-        return operations * count / min(_seconds(trunk, inputs, count) for _ in range(REPEATS)) / 1e9
+        yield
     finally:
-        trunk.host.train(was_training)
+        host.train(was_training).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+
+
+def _examples_per_s(trunk: Trunk, inputs: Inputs) -> float:
+    """Of the fastest pass. What a pass costs however few its examples are is not to be counted for each of them, so they become more while time allows."""
+    most = len(next(iter(inputs.values())))
+    count = min(FIRST, most)
+    _seconds(trunk, inputs, count)
+    spent, best, whole = 0.0, 0.0, 0
+    while not best or (spent < ENOUGH_S and whole < REPEATS):
+        took = _seconds(trunk, inputs, count)
+        spent, best, whole = spent + took, max(best, count / took), whole + (count == most)
+        count = min(2 * count, most)
+    return best
 
 
 def _seconds(trunk: Trunk, inputs: Inputs, count: int) -> float:
