@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -10,7 +12,7 @@ from PIL import Image
 from regraft.data.dataset import SCHEMA, Split
 from regraft.digest import of_bytes
 from regraft.errors import DataError
-from regraft.tune.kept import Kept, examples, pooled, probed, thinned
+from regraft.tune.kept import LEAST, Kept, examples, pooled, probed, replayed, thinned
 
 CLASSES = ("a", "b")
 
@@ -61,3 +63,16 @@ def test_features_stand_for_examples_that_may_not_be_kept(tmp_path):
     assert "input" not in kept.table.column_names
     with pytest.raises(DataError, match="features were kept, not the examples"):
         kept.split("probe", CLASSES, tmp_path)
+
+
+def test_what_fits_is_kept_to_be_learned_again(monkeypatch):
+    made = split([f"text {number}" for number in range(300)], [0] * 200 + [1] * 100)
+    assert len(replayed(made, kind="text", most=-1)) == 300, "few examples are all kept"
+    assert len(replayed(made, kind="text", most=0)) == 0
+    assert np.bincount(made.targets[replayed(made, kind="text", most=7)]).tolist() == [7, 7]
+    monkeypatch.setattr(sys.modules[Kept.__module__], "MOST_PROBED", 221)
+    assert np.bincount(made.targets[replayed(made, kind="text", most=-1)]).tolist() == [121, 100], (
+        "the same number of each class that has them"
+    )
+    monkeypatch.setattr(sys.modules[Kept.__module__], "MOST_PROBED", 10)
+    assert np.bincount(made.targets[replayed(made, kind="text", most=-1)]).tolist() == [LEAST, LEAST]

@@ -42,9 +42,10 @@ class Replaying(Growing):
         for share in SHARES[:-1]:
             _blend(network, start, end, share)
             found[share] = self.answered(network, "valid")
-        best = max(SHARES, key=lambda share: (_accuracy(found[share]), -share))
+        recalls = {share: _balanced(measured) for share, measured in found.items()}
+        best = max(SHARES, key=lambda share: (recalls[share], -share))
         _blend(network, start, end, best)
-        told = ", ".join(f"{share:g}: {_accuracy(found[share]):.4f}" for share in SHARES)
+        told = ", ".join(f"{share:g}: {recalls[share]:.4f}" for share in SHARES)
         self.plan = self.plan.because(f"wise_ft {best:g}: best on valid between the parent and what was trained ({told})")
         return found[best]
 
@@ -63,5 +64,8 @@ def _blend(network: Network, start: dict[str, Tensor], end: dict[str, Tensor], s
         live[name].copy_(torch.lerp(start[name].to(tensor), tensor, share))
 
 
-def _accuracy(measured: Measured) -> float:
-    return float(np.mean(measured.scores.argmax(1) == measured.encoded.targets))
+def _balanced(measured: Measured) -> float:
+    """Accuracy with each class counted alike: fewer old examples than new ones watch."""
+    right = measured.scores.argmax(1) == measured.encoded.targets
+    targets = np.asarray(measured.encoded.targets)
+    return float(np.mean([right[targets == target].mean() for target in np.unique(targets)]))

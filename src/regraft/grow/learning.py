@@ -24,6 +24,7 @@ from regraft.grow.memory import Memory, Row
 from regraft.grow.news import News, joined
 from regraft.grow.news import of as news_of
 from regraft.grow.parent import GrownJob
+from regraft.grow.rehearsal import Rehearsal
 from regraft.grow.ways import Choice
 from regraft.plan import cost
 from regraft.plan.check import check
@@ -43,10 +44,6 @@ from regraft.tune import document, teacher
 from regraft.tune.decide import decide
 from regraft.tune.generation import Generation
 from regraft.tune.job import facts_of
-from regraft.tune.kept import Kept
-
-WATCHING = 4
-"""Of the kept examples, one in so many watches instead of being learned again."""
 
 
 def learning(growth: Growth, memory: Memory, hooks: Hooks) -> Growing | Generation:
@@ -56,10 +53,10 @@ def learning(growth: Growth, memory: Memory, hooks: Hooks) -> Growing | Generati
         return finished(growth, memory, hooks, dataset=dataset)
     news = news_of(dataset, memory)
     job = job_of(growth, memory, hooks, dataset=news.dataset)
-    choice = ways.choose(memory, news, job.outline, asked=growth.way)
+    choice = ways.choose(memory, news, job.outline, asked=growth.way, replays=growth.request.settings.get("replay") != 0)
     strategy = strategy_of(growth, choice)
     probes = probes_of(memory, job.dataset.classes)
-    splits = assembled(news, memory, probes, replays=choice.way != "statistics" and growth.request.settings.get("replay") != 0)
+    splits = assembled(news, memory, probes, choice.rehearsal)
     job.dataset = replace(news.dataset, splits=splits, fingerprint=fingerprint(dataset.task, dataset.classes, splits))
     job.spec, job.merging = head_of(strategy), choice.way == "deep"
     shared: dict[str, Any] = {
@@ -98,9 +95,8 @@ def opened(growth: Growth, memory: Memory, hooks: Hooks) -> Dataset:
                         allow_rejected=request.allow_rejected, progress=hooks.work, **given)  # fmt: skip
     _check_same_question(dataset, memory, growth)
     if dataset.form.target != "class":
-        raise RequestError(
-            f"grow {memory.record.name}", f"its task is {dataset.task}", "regraft tune, for a generation of its own: only classifiers grow"
-        )
+        raise RequestError(f"grow {memory.record.name}", f"its task is {dataset.task}, and only classifiers take on more of the same",
+                           "--new-task NAME, for a head of its own on this trunk; or regraft tune, for a generation of its own")  # fmt: skip
     return dataset
 
 
@@ -141,15 +137,13 @@ def probes_of(memory: Memory, classes: tuple[str, ...]) -> list[tuple[Row, Split
     return [(row, split) for row, split in found if len(split)]
 
 
-def assembled(news: News, memory: Memory, probes: list[tuple[Row, Split]], *, replays: bool) -> dict[str, Split]:
+def assembled(news: News, memory: Memory, probes: list[tuple[Row, Split]], again: Rehearsal) -> dict[str, Split]:
     """What is learned, watched and tested: the new examples, with kept ones of what was known."""
     fresh, classes = news.dataset.splits, news.dataset.classes
     parts: dict[str, list[Split]] = {name: [fresh[name]] for name in ("train", "valid") if name in fresh}
-    for table in memory.replay if replays else []:
-        watches = table.keys % np.uint64(WATCHING) == 0
-        for name, rows in (("train", ~watches), ("valid", watches)):
-            if rows.any():
-                parts.setdefault(name, []).append(Kept.split(table.where(rows), name, classes, memory.folder))
+    for name, tables in (("train", again.learned), ("valid", again.watching)):
+        for table in tables:
+            parts.setdefault(name, []).append(table.split(name, classes, memory.folder))
     parts["test"] = [*(split for _, split in probes), *([fresh["test"]] if "test" in fresh else [])]
     return {
         name: joined(name, [(part, np.ones(len(part), bool)) for part in parts[name]])

@@ -7,29 +7,35 @@ deep         the top of the trunk moves too, under the same protections         
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from regraft.errors import RequestError, suggest
 from regraft.grow.memory import Memory
 from regraft.grow.news import News
 from regraft.grow.parent import statistics_of
+from regraft.grow.rehearsal import Rehearsal, rehearsal
 from regraft.trunk.outline import Outline
 
 Way = Literal["statistics", "replay", "deep"]
 MANY = 50
 """New examples of a class from which on moving the trunk for them can pay."""
 OBJECTIVE = "distill(teacher=parent, weight=0.5)"
+ADJUSTED = f"{OBJECTIVE}+logit_adjusted"
+UNEVEN = (
+    "logit_adjusted: there are more examples of each new class than of the old ones, which would be forgotten for that (Menon et al. 2020)"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """``strategy`` and ``objective`` as a person types them."""
+    """``strategy`` and ``objective`` as a person types them; ``rehearsal``: of what was kept, what is learned again."""
 
     way: Way
     strategy: str
     objective: str
     reasons: tuple[str, ...]
+    rehearsal: Rehearsal = field(default_factory=Rehearsal)
 
 
 def checked(way: str | None) -> Way | None:
@@ -38,8 +44,8 @@ def checked(way: str | None) -> Way | None:
     return way  # type: ignore[return-value]
 
 
-def choose(memory: Memory, news: News, outline: Outline, *, asked: str | None = None) -> Choice:
-    """The way asked for, else the one that fits what the parent is and what it kept."""
+def choose(memory: Memory, news: News, outline: Outline, *, asked: str | None = None, replays: bool = True) -> Choice:
+    """The way asked for, else the one that fits what the parent is and what it kept. ``replays``: is what was kept learned again?"""
     wanted = checked(asked)
     spec = statistics_of(memory.record)
     if wanted == "statistics" or (wanted is None and spec is not None):
@@ -48,9 +54,14 @@ def choose(memory: Memory, news: News, outline: Outline, *, asked: str | None = 
         return Choice("statistics", text, "", (f"way statistics: {why}",))
     few = max(news.counts.values(), default=0) < MANY
     way: Way = wanted or ("replay" if few or not trunk_moved(memory) else "deep")
-    reasons = [f"way {way}: " + ("as asked" if wanted else _why(way, few))]
-    reasons.append(_kept(memory))
-    return Choice(way, "top(n=0)" if way == "replay" else f"top(n={max(1, len(outline.stages) // 3)})", OBJECTIVE, tuple(reasons))
+    said = f"way {way}: " + ("as asked" if wanted else _why(way, few))
+    again = rehearsal(memory.replay if replays else (), new=sum(news.counts.values()) if way == "deep" else None)
+    if way == "replay":
+        return Choice(way, "top(n=0)", OBJECTIVE, (said, _kept(again)), again)
+    strategy = f"top(n={max(1, len(outline.stages) // 3)})"
+    if not again.is_unequal([news.counts[name] for name in news.new_classes]):
+        return Choice(way, strategy, OBJECTIVE, (said, _kept(again)), again)
+    return Choice(way, strategy, ADJUSTED, (said, _kept(again), UNEVEN), again)
 
 
 def spec_text(memory: Memory) -> str:
@@ -72,8 +83,7 @@ def _why(way: str, few: bool) -> str:
     return f"fewer than {MANY} new examples of each class: the head alone" if few else "the trunk was never tuned: the head alone learns"
 
 
-def _kept(memory: Memory) -> str:
-    count = sum(map(len, memory.replay))
-    if not count:
-        return "protected by distillation from the parent alone: it kept no example to learn again"
-    return f"protected by {count:,} kept examples, learned again, and by distillation from the parent"
+def _kept(again: Rehearsal) -> str:
+    if not len(again):
+        return "protected by distillation from the parent alone: no kept example is learned again"
+    return f"protected by {len(again):,} kept examples, learned again, and by distillation from the parent"

@@ -19,7 +19,7 @@ class Settings:
     ``controls``: train, where several tasks are learned together, each of them by itself too, and all with equal weights, to compare.
     ``sampling``: the n examples that teach one task are drawn in proportion to n^sampling beside those that teach another: 1 all alike, 0 every task alike.
     ``keep``: what the generation keeps of its data, for its children to be measured on and to learn again; ``replay``: training examples
-    of each class among it. ``beam``: how many texts are followed at once where sounds are written down; 1: the likeliest character of each frame."""
+    of each class among it, -1 as many as fit beside the test examples. ``beam``: how many texts are followed at once where sounds are written down; 1: the likeliest character of each frame."""
 
     epochs: float = 5.0
     lr: float = 1e-4
@@ -47,7 +47,7 @@ class Settings:
     seed: int = 0
     refit: bool = False
     keep: Literal["examples", "features", "nothing"] = "examples"
-    replay: int = 20
+    replay: int = -1
     controls: bool = True
     sampling: float = 1.0
     cache: bool = True
@@ -95,7 +95,7 @@ BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("patience", 0, 10_000),
     ("dropout", 0.0, 0.99),
     ("beam", 1, 1_000),
-    ("replay", 0, 1_000_000),
+    ("replay", -1, 1_000_000),
     ("sampling", 0.0, 1.0),
     ("valid_fraction", 0.0, 0.9),
     ("test_fraction", 0.0, 0.9),

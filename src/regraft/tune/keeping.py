@@ -24,7 +24,7 @@ from regraft.surgery.statistics import StatisticsHead
 from regraft.trunk.network import Network
 from regraft.tune import summed
 from regraft.tune.job import Job
-from regraft.tune.kept import FEATURES, PROBE, REPLAY, Kept, examples, pooled, probed, thinned
+from regraft.tune.kept import FEATURES, PROBE, REPLAY, Kept, examples, pooled, probed, replayed
 
 Row = dict[str, Any]
 SUMS = "sums"
@@ -46,7 +46,7 @@ def kept(
         row, data = kept_row(PROBE, name, _probe(job, settings, network, own["test"], cache), job)
         found.append(({**row, "trunk": trunk_digest(network)} if settings.keep == "features" else row, data))
     if settings.keep == "examples" and settings.replay and "train" in own:
-        rows = thinned(own["train"], lambda count: min(count, settings.replay))
+        rows = replayed(own["train"], kind=job.dataset.kind, most=settings.replay)
         found.append(kept_row(REPLAY, name, examples(own["train"], job.dataset.classes, rows, kind=job.dataset.kind), job))
     if isinstance(network.head, StatisticsHead) and learned:
         found += statistics(job, settings, network, learned, name=name, cache=cache)

@@ -10,6 +10,7 @@ Rows are chosen by the hash of their content, so that the same data keeps the sa
 from __future__ import annotations
 
 import io
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,9 @@ IN_FILES = ("image", "audio")
 PROBE, REPLAY, FEATURES = "probe", "replay", "features"
 MOST_PROBED = 5_000
 MOST_BYTES = 32 << 20
-"""Of a probe: larger splits are thinned, class by class."""
+"""Of a probe, and of what is kept to be learned again: larger splits are thinned, class by class."""
+LEAST = 20
+"""Of each class, so many are kept to be learned again whatever their size."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -114,12 +117,25 @@ def pooled(split: Split, classes: Sequence[str], rows: NDArray[np.integer], feat
 
 def probed(split: Split, *, kind: str) -> NDArray[np.intp]:
     """Rows of a probe: all of them, or as many as fit, each class in its share."""
-    most = MOST_PROBED
-    if kind in IN_FILES and len(split):
-        sizes = [Path(path).stat().st_size for path in split.inputs]
-        most = min(most, max(1, int(MOST_BYTES / (sum(sizes) / len(sizes)))))
-    share = min(1.0, most / max(len(split), 1))
+    share = min(1.0, _most(split, kind) / max(len(split), 1))
     return thinned(split, lambda count: max(1, round(share * count)))
+
+
+def replayed(split: Split, *, kind: str, most: int) -> NDArray[np.intp]:
+    """Rows to learn again: of each class ``most``; where that is below 0 as many as fit, the same number of each that has them, and ``LEAST`` at the least."""
+    counts = np.bincount(split.targets)
+    if most < 0 and len(counts):
+        fitting = bisect_right(range(int(counts.max()) + 1), _most(split, kind), key=lambda each: int(np.minimum(counts, each).sum())) - 1
+        most = max(LEAST, fitting)
+    return thinned(split, lambda count: min(count, most))
+
+
+def _most(split: Split, kind: str) -> int:
+    """How many examples of ``split`` may be kept."""
+    if kind not in IN_FILES or not len(split):
+        return MOST_PROBED
+    sizes = [Path(path).stat().st_size for path in split.inputs[:: -(-len(split) // MOST_PROBED)]]
+    return min(MOST_PROBED, max(1, int(MOST_BYTES / (sum(sizes) / len(sizes)))))
 
 
 def thinned(split: Split, quota: Any) -> NDArray[np.intp]:
