@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from regraft.data import arrays
 from regraft.data.dataset import unlabelled
@@ -102,6 +103,24 @@ def test_behind_the_end_of_a_clip_nothing_is_said():
 def test_a_frame_of_forty_milliseconds_has_room_for_two_characters():
     assert of(NAME).head(trunk_of(name="mel_resnet"), 3).steps == 2
     assert of(NAME).head(trunk_of(name="wav2vec2"), 3).steps == 1
+
+
+def test_a_head_begins_with_what_another_knows_of_its_characters_and_of_the_blank():
+    known, made = SpellingHead(6, 3, steps=2), SpellingHead(6, 4, steps=2)
+    nn.init.normal_(known.linear.bias)
+    fresh = made.linear.weight.detach().clone()
+    features = torch.randn(1, 5, 6)
+    theirs = known(features)
+    ours = of(NAME).carry(known, made, ("a", "b", "c"), ("b", "c", "x", "a"))(features)
+    assert torch.allclose(ours[..., [3, 0, 1, 4]], theirs)
+    assert torch.equal(made.linear.weight.view(2, 5, 6)[:, 2], fresh.view(2, 5, 6)[:, 2])
+
+
+def test_a_head_for_frames_of_another_length_begins_afresh():
+    made = SpellingHead(6, 3, steps=1)
+    before = made.linear.weight.detach().clone()
+    assert of(NAME).carry(SpellingHead(6, 3, steps=2), made, ("a", "b", "c"), ("a", "b", "c")) is made
+    assert torch.equal(made.linear.weight, before)
 
 
 def test_a_trunk_that_pools_by_itself_is_refused():

@@ -62,5 +62,7 @@ def pace_of(made: Trunk, per_s: float) -> float:
 def test_weights_lie_as_before_when_the_timing_is_done():
     host = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3))
     made = Trunk.of(host, stages=["0", "1"], width=4, input=InputSpec(kind="image", size=(8, 8)))
+    before = [parameter.data_ptr() for parameter in host.parameters()]
     assert pace.gflops(made, {"image": torch.randn(4, 3, 8, 8)}, measure(made)) > 0
-    assert all(parameter.is_contiguous() for parameter in host.parameters())
+    assert [parameter.data_ptr() for parameter in host.parameters()] == before
+    host.requires_grad_(True)  # refused for tensors that were made in inference mode

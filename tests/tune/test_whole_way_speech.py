@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 import soundfile
 
 import regraft as rg
-from regraft.errors import DataError, PlanError
+from regraft.errors import DataError, PlanError, RequestError
 
 SMALL = "module:regraft.testing.hosts.trunk_of?name=mel_resnet"
 OPTIONS = {"model": SMALL, "epochs": 4.0, "lr": 5e-3, "batch_size": 8, "refit": False, "seed": 0}
@@ -100,12 +101,61 @@ def test_it_is_compared_by_its_word_errors_and_the_page_shows_the_worst(full, pl
     assert "<audio" in page and "wer" in page
 
 
-def test_other_speech_goes_on_from_its_trunk(full, place):
-    """What was learned from one voice, such as that of espeak-ng, under a head for another."""
+def test_other_speech_goes_on_from_its_trunk_and_its_head(full, place):
+    """What was learned from one voice, such as that of espeak-ng, for another."""
+    untouched = full.grow(
+        place / "data" / "data.csv", new_task="untouched", task="speech-recognition", control=False, **{**SHORT, "lr": 1e-9}
+    )
+    assert any(
+        reason.startswith("the head begins with what full learned of the 3 classes") for reason in untouched.document["plan"]["reasons"]
+    )
+    assert untouched.metrics["test"] == full.metrics["test"]
     more = full.grow(place / "data" / "data.csv", new_task="again", task="speech-recognition", strategy="full", control=False, **SHORT)
     assert more.record.manifest["head"]["name"] == "again" and "blocks.3" in more.record.manifest["sharing"]["own"]
     still = full.grow(place / "data" / "data.csv", new_task="still", task="speech-recognition", control=False, **SHORT)
     assert still.record.manifest["strategy"] == "top(n=0)" and still.record.manifest["sharing"]["own"] == ["head"]
+
+
+def test_more_of_the_same_is_a_head_of_its_own(full, place):
+    with pytest.raises(
+        RequestError, match=r"found: its task is speech-recognition, and only classifiers take on more of the same\ntry:   --new-task NAME"
+    ):
+        full.grow(place / "data" / "data.csv")
+
+
+ENCODER = {"num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 24, "num_conv_pos_embeddings": 4,
+           "conv_dim": (8, 8), "conv_kernel": (10, 8), "conv_stride": (20, 16), "num_conv_pos_embedding_groups": 2, "num_feat_extract_layers": 2}  # fmt: skip
+WHISPER = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_ffn_dim": 24,
+           "decoder_ffn_dim": 24, "num_mel_bins": 8, "max_source_positions": 40, "max_target_positions": 8, "vocab_size": 20, "pad_token_id": 0,
+           "bos_token_id": 0, "eos_token_id": 0, "decoder_start_token_id": 0}  # fmt: skip
+SAVED = {
+    "Wav2Vec2Model": ENCODER,
+    "Wav2Vec2ForCTC": {**ENCODER, "feat_extract_norm": "layer", "do_stable_layer_norm": True, "vocab_size": 9},
+    "HubertModel": ENCODER,
+    "WavLMModel": ENCODER,
+    "WhisperModel": WHISPER,
+}
+
+
+@pytest.mark.parametrize("model", SAVED)
+def test_encoders_of_transformers_are_read_from_their_folders(model, place, tmp_path):
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    built = getattr(transformers, model)
+    built(built.config_class(**SAVED[model])).save_pretrained(tmp_path / "saved")
+    made = rg.tune(
+        place / "data" / "data.csv", model=f"file:{tmp_path / 'saved'}", strategy="full", store=tmp_path / "store", name="mine", **SHORT
+    )
+    assert np.isfinite(made.metrics["test"]["cer"]["value"]) and not made.document["warnings"]
+    assert all(moved > 0 for moved in made.record.manifest["drift"].values())
+    shutil.rmtree(tmp_path / "saved")
+    clips = [str(place / "data" / "clips" / f"{i}.wav") for i in (3, 8, 13)]
+    again = rg.open("mine", store=tmp_path / "store").predict(clips)
+    assert again == made.predict(clips) and [set(one) for one in again] == [{"input", "text", "probability"}] * 3
+    more = rg.grow(made, place / "data" / "data.csv", new_task="more", task="speech-recognition", control=False, **{**SHORT, "lr": 1e-9})
+    assert more.metrics["test"] == made.metrics["test"]
 
 
 def test_a_head_that_is_solved_is_refused(place):

@@ -42,10 +42,25 @@ EVERY = "all"
 
 @dataclass(eq=False, kw_only=True)
 class HeadJob(GrownJob):
-    """A job whose network is the parent's with a fresh head for another task."""
+    """A job whose network is the parent's with a head of its own: a fresh one for another task; of the parent's own task, where that carries over what a
+    head has learned, one that begins with it."""
 
     def _head(self, network: Network, old: list[str], dropout: float) -> nn.Module:
-        return self.task.head(network.trunk, len(self.dataset.classes), dropout)
+        made, classes = self.task.head(network.trunk, len(self.dataset.classes), dropout), self.dataset.classes
+        return self.task.carry(network.head, made, old, classes) if self.task.carry and self.is_same_task else made
+
+    @property
+    def is_same_task(self) -> bool:
+        return bool(self.parent.manifest["task"] == self.dataset.task)
+
+    def told(self) -> list[str]:
+        """What the head begins with, where it is not fresh."""
+        if not self.task.carry or not self.is_same_task:
+            return []
+        known = set(self.parent.manifest["classes"])
+        fresh = ", ".join(repr(one) for one in self.dataset.classes if one not in known)
+        begins = f"the head begins with what {self.parent.name} learned of the {len(self.dataset.classes)} classes"
+        return [f"{begins}, but for {fresh}, which it does not know" if fresh else begins]
 
 
 @dataclass(eq=False, kw_only=True)
@@ -117,10 +132,10 @@ def branching(growth: Growth, memory: Memory, hooks: Hooks) -> Branching:
     request = replace(request, strategy=request.strategy or usual)
     strategy = parse(request.strategy) if isinstance(request.strategy, str) else request.strategy
     job = job_of(replace(growth, request=request), memory, hooks, dataset=dataset, kind=HeadJob)
-    assert strategy is not None
+    assert strategy is not None and isinstance(job, HeadJob)
     job.merging = any(cell.trainable or cell.edit for phase in strategy(job.outline) for cell in phase.cells[:-1])
     objectives = teacher.settled(read(request.objective), memory.store, parent=record.digest)
-    reasons = (f"new task: a further head, {growth.new_task!r}, on the trunk of {record.name}, which stays as it is", *said)
+    reasons = (f"new task: a further head, {growth.new_task!r}, on the trunk of {record.name}, which stays as it is", *job.told(), *said)
     run = Branching(
         job=job, plan=decide(job, machine.measure(), objectives=objectives, reasons=reasons), store=memory.store,
         name=request.name or f"{record.name}.{growth.new_task}", observer=hooks.observer, command=hooks.command, resume=growth.resume,

@@ -82,6 +82,17 @@ def head(trunk: Trunk, num_classes: int, dropout: float = 0.0) -> SpellingHead:
     return SpellingHead(trunk.width, num_classes, steps_of(Frames(trunk), trunk), dropout)
 
 
+@torch.no_grad()
+def carried(head: nn.Module, made: nn.Module, known: Sequence[str], classes: Sequence[str]) -> nn.Module:
+    """``made``, for ``classes``, with the rows that ``head``, for the characters ``known``, has for those in both, and for the blank."""
+    if not isinstance(head, SpellingHead) or not isinstance(made, SpellingHead) or head.steps != made.steps:
+        return made
+    of, to = zip(*[(known.index(one), place) for place, one in enumerate(classes) if one in known], (len(known), len(classes)), strict=True)
+    for mine, theirs in zip(made.linear.parameters(), head.linear.parameters(), strict=True):
+        mine.view(made.steps, len(classes) + 1, -1)[:, list(to)] = theirs.view(head.steps, len(known) + 1, -1)[:, list(of)]
+    return made
+
+
 def steps_of(frames: Frames, trunk: Trunk) -> int:
     return max(1, round(frames.step / (FRAME_S * (trunk.input.sample_rate or 1))))
 
@@ -199,6 +210,7 @@ def speech_recognition(facts: Mapping[str, Any] | None = None) -> Task:
         collect=collect,
         outputs=lambda num_classes: num_classes + 1,
         unfit=unfit,
+        carry=carried,
         reads=("beam",),
         augmentations=frozenset({"shift", "noise", "spec_augment"}),
         bind=speech_recognition,

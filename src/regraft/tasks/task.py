@@ -103,6 +103,7 @@ class Task:
     ``members``: the tasks that this one is made of, where several are learned at once; ``each(logits, targets, label_smoothing) -> (B, T)``: the loss of each
     example at each of them, 0 where it has no target; ``present(targets) -> (B, T)``: whether it has.
     ``unfit(trunk, encoded) -> Unfit``: examples that cannot be learned on this trunk. ``reads``: settings of the run that are facts of the task.
+    ``carry(head, made, known, classes) -> made``: a fresh head that begins with what an earlier one of this task, for the classes ``known``, has learned.
     ``respond(network, tokenizer, inputs, limit)``: one JSON object for each input, said by the model itself and not read off its scores (``limit``: tokens that it
     reads). ``objective``: what is minimised where nobody asks for anything. ``refers``: answers are measured against those of the network that training started
     from, which the conductor puts in the targets' place.
@@ -130,6 +131,7 @@ class Task:
     bind: Callable[[Mapping[str, Any]], Task] | None = None
     settle: Callable[[NDArray[Any], NDArray[Any]], dict[str, Any]] | None = None
     unfit: Callable[[Trunk, Encoded], Unfit] | None = None
+    carry: Callable[[nn.Module, nn.Module, Sequence[str], Sequence[str]], nn.Module] | None = None
     reads: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     respond: Callable[..., list[dict[str, Any]]] | None = None

@@ -21,7 +21,6 @@ REPEATS = 3
 """Timed passes over all examples, where time allows."""
 
 
-@torch.inference_mode()
 def gflops(trunk: Trunk, inputs: Inputs, outline: Outline, *, mean_length: float = 0.0) -> float:
     """1e9 floating-point operations a second of a forward pass over ``inputs`` (B, ...), a batch as training will have it; of
     fewer of its examples where all of them would take longer than a moment. ``mean_length``: of the batch, padding included; 0 for images.
@@ -30,20 +29,22 @@ def gflops(trunk: Trunk, inputs: Inputs, outline: Outline, *, mean_length: float
     operations = 2.0 * scale * sum(stage.macs for stage in outline.stages)
     if not operations:
         return 0.0
-    with _as_trained(trunk.host):
+    with _as_trained(trunk.host), torch.inference_mode():
         return operations * _examples_per_s(trunk, inputs) / 1e9
 
 
 @contextmanager
 def _as_trained(host: nn.Module) -> Iterator[None]:
     """In evaluation, and with the weights of convolutions where their pixels' layout wants them: laid out anew in every pass, they would
-    take longer than a few small images do."""
-    was_training = host.training
+    take longer than a few small images do. Afterwards the weights are the very tensors that they were."""
+    was_training, held = host.training, [(parameter, parameter.data) for parameter in host.parameters()]
     host.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     try:
         yield
     finally:
-        host.train(was_training).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        host.train(was_training)
+        for parameter, data in held:
+            parameter.data = data
 
 
 def _examples_per_s(trunk: Trunk, inputs: Inputs) -> float:
