@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Beside(Encoded):
     """``encoded`` with ``columns`` (n, c) float32 in every batch. ``facts``: what the columns were made by (JSON)."""
 
-    def __init__(self, encoded: TextEncoded, columns: np.ndarray, digests: list[str], facts: Any) -> None:
+    def __init__(self, encoded: TextEncoded, columns: np.ndarray, digests: Iterable[str], facts: Any) -> None:
         preprocessing = digest.of_json({"input": encoded.preprocessing, "columns": facts})
         super().__init__(encoded.targets, digests, preprocessing, lengths=encoded.lengths, cut=encoded.cut)
         self.encoded, self.columns, self.tokens = encoded, columns, encoded.tokens

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from regraft import digest
 from regraft.data import arrays
+from regraft.data.digests import Digests
 from regraft.spec import SPLITS, Form, InputKind, Parts, Target
 
 
@@ -66,8 +67,8 @@ class Split:
         return arrays.of_column(self.table.column("target"))
 
     @property
-    def digests(self) -> list[str]:
-        return self.table.column("digest").to_pylist()
+    def digests(self) -> Digests:
+        return Digests(self.table.column("digest"))
 
     def where(self, row: int) -> str:
         return self.table.column("where")[row].as_py()

@@ -11,12 +11,12 @@ Encoded            what every room above reads: targets, lengths, digests, finge
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, final
 
 import numpy as np
 
-from regraft import digest
+from regraft.data.digests import Digests
 from regraft.errors import DataError
 
 if TYPE_CHECKING:
@@ -42,13 +42,13 @@ class Encoded(ABC):
     def __init__(
         self,
         targets: np.ndarray,
-        digests: list[str],
+        digests: Iterable[str],
         preprocessing: str,
         *,
         lengths: np.ndarray | None = None,
         cut: np.ndarray | None = None,
     ) -> None:
-        self.targets, self.digests, self.preprocessing = targets, digests, preprocessing
+        self.targets, self.digests, self.preprocessing = targets, Digests.of(digests), preprocessing
         self.lengths, self.cut = lengths, cut
 
     @abstractmethod
@@ -73,7 +73,7 @@ class Encoded(ABC):
     @property
     def fingerprint(self) -> str:
         """One hash of the examples in their order and of the preprocessing: equal where the batches are equal."""
-        return digest.of_digests([*self.digests, self.preprocessing])
+        return self.digests.together(self.preprocessing)
 
     @property
     def truncated(self) -> int:
@@ -90,7 +90,7 @@ class Rows(Encoded):
     def __init__(self, parent: Encoded, rows: np.ndarray) -> None:
         super().__init__(
             parent.targets[rows],
-            [parent.digests[row] for row in rows],
+            parent.digests.take(rows),
             parent.preprocessing,
             lengths=None if parent.lengths is None else parent.lengths[rows],
             cut=None if parent.cut is None else parent.cut[rows],
@@ -116,7 +116,7 @@ class Joined(Encoded):
     def __init__(self, first: Encoded, second: Encoded) -> None:
         super().__init__(
             np.concatenate([first.targets, second.targets]),
-            [*first.digests, *second.digests],
+            first.digests + second.digests,
             first.preprocessing,
             lengths=_joined(first.lengths, second.lengths),
             cut=_joined(first.cut, second.cut),

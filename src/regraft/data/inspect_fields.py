@@ -28,8 +28,7 @@ def problems(dataset: Dataset) -> list[Problem]:
 
 def groups(dataset: Dataset) -> duplicates.Groups:
     """Equal rows. Rows that are nearly equal are no near duplicates: a number may be all that differs between two people."""
-    keys = [int(one[:16], 16) for split in dataset.splits.values() for one in split.digests]
-    return duplicates.of_equal(np.array(keys, np.uint64))
+    return duplicates.of_equal(np.concatenate([split.digests.keys for split in dataset.splits.values()]))
 
 
 def _empty(one: Field, cells: list[str | None]) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from regraft.data import arrays, class_map, duplicates, several, sources, split
 from regraft.data.dataset import Dataset, Progress, Rejected, Split, fingerprint, schema_of
+from regraft.data.digests import Digests
 from regraft.data.examples import Examples, collect
 from regraft.data.field_rows import FieldRows, as_input
 from regraft.data.mask_faults import fault
@@ -231,7 +232,10 @@ def _carve(
 
 def _groups(found: Examples, pool: np.ndarray) -> duplicates.Groups:
     if found.kind == "text":
-        return duplicates.of_texts(found.table.column("input").take(pa.array(pool)), limit=NEAR_TEXTS, jaccard=duplicates.SIDE_JACCARD)
+        texts = found.table.column("input")
+        return duplicates.of_texts(
+            texts if len(pool) == len(texts) else texts.take(pa.array(pool)), limit=NEAR_TEXTS, jaccard=duplicates.SIDE_JACCARD
+        )
     if len(found.dhash) != found.table.num_rows:
         return _equal(found, pool)
     return duplicates.of_images(_keys(found, pool), found.dhash[pool], found.thumbs[pool])
@@ -242,8 +246,7 @@ def _equal(found: Examples, pool: np.ndarray) -> duplicates.Groups:
 
 
 def _keys(found: Examples, pool: np.ndarray) -> np.ndarray:
-    digests = found.table.column("digest").take(pa.array(pool)).to_pylist()
-    return np.array([int(text[:16], 16) for text in digests], np.uint64)
+    return Digests(found.table.column("digest")).keys[pool]
 
 
 def _dataset(

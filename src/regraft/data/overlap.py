@@ -33,7 +33,7 @@ class Overlap:
     def of(cls, dataset: Dataset, groups: Groups) -> Overlap:
         parts = list(dataset.splits.values())
         sizes = [len(part) for part in parts]
-        exact = groups.key if dataset.kind in ("image", "audio") else _codes([digest for part in parts for digest in part.digests])
+        exact = groups.key if dataset.kind in ("image", "audio") else np.concatenate([part.digests.keys for part in parts])
         return cls(
             dataset,
             tuple(dataset.splits),
@@ -97,11 +97,6 @@ class Overlap:
             places.append(f"{name}: {self.dataset.splits[name].where(row - int(self.starts[index]))}")
         where = ", ".join(places) + (", ..." if len(rows) > SHOWN else "")
         return {"kind": kind, "severity": severity, "where": where, "count": len(rows), "advice": advice}
-
-
-def _codes(values: list[str]) -> np.ndarray:
-    known: dict[str, int] = {}
-    return np.fromiter((known.setdefault(value, len(known)) for value in values), np.int64, len(values))
 
 
 def _repeats(groups: np.ndarray) -> np.ndarray:

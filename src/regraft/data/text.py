@@ -8,7 +8,7 @@ words         [CLS] Jo ##han lives [SEP]                          the tag of a w
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any, final
@@ -51,7 +51,7 @@ class TextEncoded(Encoded):
         flat: Flat,
         *,
         targets: np.ndarray,
-        digests: list[str],
+        digests: Iterable[str],
         cut: np.ndarray,
         tokenizer: Any,
         limit: int | None,

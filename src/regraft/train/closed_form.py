@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from regraft.cache.pooled import linear_features, pooled_features
+from regraft.data.digests import Digests
 from regraft.data.encode import Encoded
 from regraft.errors import PlanError
 from regraft.evaluate import sums as additive
@@ -27,7 +28,7 @@ The strength is a guess from few trials, which differ in more than this (benchma
 
 def keys_of(digests: Sequence[str]) -> NDArray[np.uint64]:
     """(n,) the first 8 bytes of each example's digest."""
-    return np.array([int(digest[:16], 16) for digest in digests], np.uint64)
+    return Digests.of(digests).keys
 
 
 def sum_up(head: StatisticsHead, run: Run, train: Encoded, cache: Cache | None) -> None:

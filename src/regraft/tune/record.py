@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -66,6 +66,6 @@ def environment() -> dict[str, Any]:
     }
 
 
-def seen(digests: list[str]) -> dict[str, bytes]:
+def seen(digests: Iterable[str]) -> dict[str, bytes]:
     """The first 8 bytes of the digest of every example that was trained on, sorted: a later evaluation can tell that it is no test."""
     return {"seen.examples": b"".join(sorted(bytes.fromhex(d[:16]) for d in digests))}
