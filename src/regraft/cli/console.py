@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+
+def is_first() -> bool:
+    """Is this the process that speaks, of those that ``torchrun`` or ``accelerate launch`` started?"""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def emit_json(document: Any) -> None:

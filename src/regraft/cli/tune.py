@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from regraft.cli import options
-from regraft.cli.console import bytes_text, emit_json, say, seconds_text
+from regraft.cli.console import bytes_text, emit_json, is_first, say, seconds_text
 from regraft.cli.plan_text import plan_text
 from regraft.cli.progress import watcher
 from regraft.cli.show import metrics_table
@@ -26,8 +26,9 @@ def run(
     json: options.Json = False,
 ) -> None:
     """Plan, preflight, train, evaluate, record a generation, write a report."""
-    document = conduct(data, given, store=store, resume=resume, profile=profile, quiet=json)
-    emit_json(document) if json else say(text(document))
+    document = conduct(data, given, store=store, resume=resume, profile=profile, quiet=json or not is_first())
+    if is_first():
+        emit_json(document) if json else say(text(document))
 
 
 def conduct(

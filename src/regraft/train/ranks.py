@@ -7,13 +7,16 @@ edit, and for any phase. With one process nothing happens here at all.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast
+from accelerate.utils import broadcast, broadcast_object_list
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+Value = TypeVar("Value")
 
 
 class Ranks:
@@ -52,6 +55,13 @@ class Ranks:
 
     def any(self, flag: bool) -> bool:
         return flag if self.count == 1 else bool(self._sum(torch.tensor(float(flag), device=self.device)).item())
+
+    def first_says(self, value: Value) -> Value:
+        """What the first process has, for all: what was measured may differ between them."""
+        said = [value]
+        if self.count > 1:
+            broadcast_object_list(said, from_process=0)
+        return said[0]
 
     def wait(self) -> None:
         self._accelerator.wait_for_everyone()

@@ -28,6 +28,7 @@ from regraft.report import pages
 from regraft.surgery.statistics import StatisticsHead
 from regraft.train.fit import fit
 from regraft.train.history import History, Observer
+from regraft.train.ranks import Ranks
 from regraft.trunk.network import Network
 from regraft.tune import document, evidence, keeping, record, reference, samples, teacher
 from regraft.tune.controls import Controls
@@ -43,7 +44,7 @@ ROOM_FOR_CROPS = 1.15
 @dataclass(eq=False, kw_only=True)
 class Execution:
     """One run of one plan. ``command``: how to repeat it, for the report. ``parent``: digest of the generation that it goes on from.
-    ``profiled``: record some steps in a trace.
+    ``profiled``: record some steps in a trace. Of several processes (``torchrun``) all train by the plan of the first, which alone records.
 
     Who goes on from a parent (``grow``) says in a subclass how the network is ``trained`` and ``answered``, what is ``kept``, and by which
     gate it is ``judged`` before anything is stored.
@@ -61,6 +62,8 @@ class Execution:
     samples: list[dict[str, Any]] = field(default_factory=list, init=False)
 
     def go(self) -> Generation:
+        ranks = Ranks()
+        self.plan = ranks.first_says(self.plan)
         if self.resume and (finished := self._finished()):
             return finished
         began = time.perf_counter()
@@ -78,13 +81,23 @@ class Execution:
             self.samples = samples.rows(self.job, said[0], samples.answers(self.job, network))
         judged = self.judged(network, measured)
         facts = {**self._facts(network, history, measured, time.perf_counter() - began), **judged, "base": base}
+        if not ranks.is_first:
+            return self._followed(ranks)
         self.base()  # free where it still is; a gc during a long run may have taken what nothing referred to yet
         kept = self.kept(network)
         made = record.write(self.store, self.job, self.plan, network, name=self.name, facts={**facts, "kept": [row for row, _ in kept]},
                             assets={**self.assets(measured), **{row["asset"]: data for row, data in kept}}, parent=self.parent)  # fmt: skip
+        ranks.wait()
         for part in ("fit", "refit"):  # the generation stands: its checkpoints have nothing left to resume
             shutil.rmtree(self.folder / part, ignore_errors=True)
         return self._reported(made, history, measured, cost=facts["cost"])
+
+    def _followed(self, ranks: Ranks) -> Generation:
+        """What the first process has recorded."""
+        ranks.wait()
+        recorded = self._finished()
+        assert recorded is not None, "the first process recorded another plan"
+        return recorded
 
     def measured(self, split: str) -> Measured:
         """Train, answer ``split``, and leave nothing behind: a control, of which only the figures are wanted."""
