@@ -1,16 +1,17 @@
 """Language models: instructions and preferences on the bundled decoder (issue 5).
 
-    python benchmarks/language.py DATA OUT [--seeds 0,1,2] [--only instructions,packing,preferences]
+    python benchmarks/language.py DATA OUT [--only instructions,packing,preferences,masks] [--seeds 0,1,2] [--epochs 2]
 
-``instructions``: alpaca_en, held-out perplexity of answers before any tuning, after full tuning and after LoRA, rates chosen on valid. ``packing``: seconds of training for the
-same epochs, padded in random batches, padded in batches by length (what Regraft does), packed. ``preferences``: dpo_en, accuracy and perplexity on held-out pairs.
-Prints one JSON line for each figure.
+``instructions``: alpaca_en, held-out perplexity of answers before any tuning, after full tuning and after LoRA. ``packing``: processor time of one epoch, padded in random batches (as a
+plain loop does), padded in batches by length (what Regraft does otherwise), packed. ``preferences``: dpo_en, accuracy and perplexity on held-out pairs. ``masks``: chat templates
+that spoil what is learned, and what is said of them. Rates are chosen on valid with seed 0; the other seeds follow, as many as the minutes allow. Prints one JSON line for each figure.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -20,18 +21,29 @@ import numpy as np
 
 import regraft as rg
 from regraft import lineage
+from regraft.errors import RegraftError
 from regraft.serve import rebuild
 from regraft.train.fit import fit
+from regraft.train.history import PhaseStart, Silent
+from regraft.trunk.catalogue import decoder_folder
 from regraft.tune import evidence
 from regraft.tune.conduct import requested
 from regraft.tune.job import Job, open_data, open_job
 
 MODEL = "bundled:decoder"
-FULL = {"strategy": "full", "epochs": 4.0, "batch_size": 8, "packing": True, "refit": False}
+FULL = {"strategy": "full", "batch_size": 8, "packing": True, "refit": False}
 LORA = {**FULL, "strategy": "lora(rank=16, alpha=32)"}
-RATES = {"full": (3e-4, 1e-3, 3e-3), "lora": (1e-3, 3e-3, 1e-2)}
-PAIRS = {"strategy": "lora(rank=16, alpha=32)", "epochs": 3.0, "batch_size": 8, "refit": False}
-PAIR_RATES = (3e-4, 1e-3)
+RATES = {"full": (1e-3, 3e-3), "lora": (3e-3, 1e-2)}
+PAIRS = {"strategy": "lora(rank=16, alpha=32)", "batch_size": 8, "refit": False, "objective": "dpo(beta=0.1, sft=0.1)"}
+PAIR_RATES = (1e-3, 3e-4)
+WAYS = {"padded, random batches": 16, "padded, batches by length": 16, "packed": 8}
+"""Examples, or packed rows, of a step: of about two examples each, so that a step learns about as much in all three."""
+TIMED = 360
+SPOILT = {
+    "leaves the answers out": "{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}",
+    "writes every turn anew": "{{ messages | length }}{% for m in messages %}{{ m.content | upper if m.role == 'assistant' else m.content }}\n{% endfor %}",
+    "knows no system turn": "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system here') }}{% endif %}{{ m.content }}{% endfor %}",
+}
 
 
 def said(**row: Any) -> None:
@@ -41,14 +53,6 @@ def said(**row: Any) -> None:
 def job_of(data: Path) -> Job:
     request = requested(data, None, {"model": MODEL})
     return open_job(request, open_data(request), MODEL)
-
-
-def at_start(data: Path, split: str) -> dict[str, Any]:
-    """Metrics of the pretrained decoder, untuned."""
-    job = job_of(data)
-    encoded = job.encoded(split)
-    scores = evidence.logits(job.network(dropout=0.0, seed=0), encoded, task=job.task)
-    return job.task.document(job.task.answers(scores), encoded.targets, ())["metrics"]
 
 
 def tuned(data: Path, store: Path, name: str, **options: Any) -> Any:
@@ -63,86 +67,126 @@ def tuned(data: Path, store: Path, name: str, **options: Any) -> Any:
     return made
 
 
-def instructions(data: Path, store: Path, seeds: list[int]) -> None:
+def instructions(data: Path, store: Path, seeds: list[int], epochs: float) -> None:
     file = data / "llm" / "alpaca_en_demo.json"
-    before = at_start(file, "test")["perplexity"]["value"]
-    said(what="perplexity before", value=before)
+    job = job_of(file)
+    encoded, start = job.encoded("test"), job.network(dropout=0.0, seed=0)
+    answers = job.task.answers(evidence.logits(start, encoded, task=job.task))
+    before = job.task.document(answers, encoded.targets, ())["metrics"]["perplexity"]
+    said(what="perplexity before", **before)
+    best, values = {}, {}
     for name, options in (("full", FULL), ("lora", LORA)):
-        tried = {lr: tuned(file, store, f"{name}-{lr:g}", lr=lr, seed=0, **options) for lr in RATES[name]}
-        best = min(tried, key=lambda lr: tried[lr].metrics["valid"]["perplexity"]["value"])
-        made = [tried[best], *(tuned(file, store, f"{name}-{best:g}-{seed}", lr=best, seed=seed, **options) for seed in seeds if seed)]
-        values = [one.metrics["test"]["perplexity"]["value"] for one in made]
-        said(
-            what=f"perplexity after {name}", lr=best, values=values, mean=float(np.mean(values)), falls=1 - float(np.mean(values)) / before
-        )
-        said(what="an answer", text=made[0].predict(["Give three tips for staying healthy."])[0]["answer"])
+        tried = {lr: tuned(file, store, f"{name}-{lr:g}", lr=lr, seed=0, epochs=epochs, **options) for lr in RATES[name]}
+        best[name] = min(tried, key=lambda lr: tried[lr].metrics["valid"]["perplexity"]["value"])
+        values[name] = [tried[best[name]].metrics["test"]["perplexity"]["value"]]
+        said(what="an answer", how=name, text=tried[best[name]].predict(["Give three tips for staying healthy."])[0]["answer"])
+    after(best, values, before["value"])
+    for seed in seeds:
+        for name, options in (("full", FULL), ("lora", LORA)) if seed else ():
+            made = tuned(file, store, f"{name}-{best[name]:g}-{seed}", lr=best[name], seed=seed, epochs=epochs, **options)
+            values[name].append(made.metrics["test"]["perplexity"]["value"])
+        after(best, values, before["value"])
 
 
-def packing(data: Path, repeats: int = 3) -> None:
-    """Two epochs of full training at equal tokens a step, without preflight and evaluation: the loop alone."""
-    job = job_of(data / "llm" / "alpaca_en_demo.json")
-    mean = {}
-    for _ in range(repeats):
-        for name in ("padded, random batches", "padded, batches by length", "packed"):
-            plan = rg.plan(requested(job.request.data, "full", {"model": MODEL, "epochs": 2.0, "lr": 1e-3, "precision": "fp32", "cache": False,
-                                                                "batch_size": 8 if name == "packed" else 16, "packing": name == "packed"}))  # fmt: skip
+def after(best: dict[str, float], values: dict[str, list[float]], before: float) -> None:
+    means = {name: float(np.mean(found)) for name, found in values.items()}
+    said(what="perplexity after", lr=best, values=values, means=means, falls={name: 1 - mean / before for name, mean in means.items()},
+         lora_above_full=means["lora"] / means["full"] - 1)  # fmt: skip
+
+
+class Clock(Silent):
+    """Processor time since the phase began."""
+
+    def on_phase(self, phase: PhaseStart) -> None:
+        self.began = time.process_time()
+
+    @property
+    def seconds(self) -> float:
+        return time.process_time() - self.began
+
+
+def packing(data: Path, repeats: int) -> None:
+    """One epoch of full training on the training part of ``TIMED`` conversations: processor time of the loop alone, without preflight and evaluation."""
+    rows = json.loads((data / "llm" / "alpaca_en_demo.json").read_text())
+    some = [rows[place] for place in np.random.default_rng(0).permutation(len(rows))[:TIMED]]
+    seconds: dict[str, list[float]] = {name: [] for name in WAYS}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "some.json")
+        file.write_text(json.dumps(some))
+        job = job_of(file)
+        for name, size in list(WAYS.items()) * repeats:
+            options = {
+                "model": MODEL,
+                "epochs": 1.0,
+                "lr": 1e-3,
+                "precision": "fp32",
+                "cache": False,
+                "batch_size": size,
+                "packing": name == "packed",
+            }
+            plan, clock = rg.plan(requested(file, "full", options)), Clock()
             train = job.learned("train", plan.settings)
             if name == "padded, random batches":
                 train = train.subset(np.arange(len(train)))
                 train.lengths = None  # type: ignore[assignment]  # nobody knows which rows are of one length
-            network = job.network(dropout=0.0, seed=0)
-            with tempfile.TemporaryDirectory() as folder:
-                history = fit(network, plan, job.fitting(train), {"train": train, "valid": None}, folder=Path(folder))
-            mean.setdefault(name, []).append(history.train_s)
-    for name, seconds in mean.items():
-        said(
-            what="packing",
-            how=name,
-            seconds=[round(value, 1) for value in seconds],
-            times_packed=float(np.median(seconds) / np.median(mean["packed"])),
-        )
+            network, splits = job.network(dropout=0.0, seed=0), {"train": train, "valid": None}
+            fit(network, plan, job.fitting(train), splits, folder=Path(folder, "run"), observer=clock)
+            seconds[name].append(clock.seconds)
+            said(what="packing", how=name, rows=len(train), processor_s=round(seconds[name][-1], 1))
+    packed = np.median(seconds["packed"])
+    said(what="packing", times_packed={name: round(float(np.median(found) / packed), 3) for name, found in seconds.items()})
 
 
-def preferences(data: Path, store: Path, seeds: list[int]) -> None:
+def preferences(data: Path, store: Path, seeds: list[int], epochs: float) -> None:
     file = data / "llm" / "dpo_en_demo.json"
-    made = []
-    for sft in (0.0, 0.1):
-        for lr in PAIR_RATES:
-            made.append(
-                (tuned(file, store, f"dpo-{sft:g}-{lr:g}", lr=lr, seed=0, objective=f"dpo(beta=0.1, sft={sft:g})", **PAIRS), sft, lr)
-            )
-    start = rebuild.start(lineage.Store.locate(store), made[0][0].record)
-    job = job_of(file)
+    made = {lr: tuned(file, store, f"dpo-{lr:g}", lr=lr, seed=0, epochs=epochs, **PAIRS) for lr in PAIR_RATES}
+    job, start = job_of(file), rebuild.start(lineage.Store.locate(store), made[PAIR_RATES[0]].record)
     found = {split: job.task.answers(evidence.logits(start, job.encoded(split), task=job.task)) for split in ("valid", "test")}
     before = {split: float(np.exp(-rows[:, 0].sum() / rows[:, 2].sum())) for split, rows in found.items()}
     said(what="perplexity of chosen answers before", **before)
-    fitting = [one for one in made if one[0].metrics["valid"]["perplexity"]["value"] <= 1.1 * before["valid"]] or made
-    best = max(fitting, key=lambda one: one[0].metrics["valid"]["preference_accuracy"]["value"])
-    runs = [
-        best[0],
-        *(
-            tuned(file, store, f"dpo-best-{seed}", lr=best[2], seed=seed, objective=f"dpo(beta=0.1, sft={best[1]:g})", **PAIRS)
-            for seed in seeds
-            if seed
-        ),
-    ]
-    accuracies, costs = ([run.metrics["test"][name]["value"] for run in runs] for name in ("preference_accuracy", "perplexity"))
-    said(what="preferences", sft=best[1], lr=best[2], accuracies=accuracies, mean=float(np.mean(accuracies)), perplexities=costs,
-         rises=float(np.mean(costs)) / before["test"] - 1)  # fmt: skip
+    fitting = [lr for lr in made if made[lr].metrics["valid"]["perplexity"]["value"] <= 1.1 * before["valid"]] or list(made)
+    best = max(fitting, key=lambda lr: made[lr].metrics["valid"]["preference_accuracy"]["value"])
+    runs = [made[best]]
+    for seed in [0, *filter(None, seeds)]:
+        if seed:
+            runs.append(tuned(file, store, f"dpo-{best:g}-{seed}", lr=best, seed=seed, epochs=epochs, **PAIRS))
+        accuracies, costs = ([run.metrics["test"][name]["value"] for run in runs] for name in ("preference_accuracy", "perplexity"))
+        said(what="preferences", lr=best, accuracies=accuracies, mean=float(np.mean(accuracies)), perplexities=costs,
+             rises=float(np.mean(costs)) / before["test"] - 1)  # fmt: skip
+
+
+def masks(data: Path, store: Path) -> None:
+    """The decoder with chat templates that spoil the mask of what is learned, on conversations that begin with a system turn."""
+    rows = [{**row, "system": "Be brief."} for row in json.loads((data / "llm" / "alpaca_en_demo.json").read_text())[:100]]
+    for number, (what, template) in enumerate(SPOILT.items()):
+        with tempfile.TemporaryDirectory() as folder:
+            model, file = Path(folder, "model"), Path(folder, "talks.json")
+            shutil.copytree(decoder_folder(), model)
+            (model / "chat_template.jinja").write_text(template)
+            file.write_text(json.dumps(rows))
+            try:
+                rg.tune(file, store=store, name=f"spoilt-{number}", model=f"file:{model}", **FULL)
+                said(what="template", spoilt=what, refused=False)
+            except RegraftError as error:
+                said(what="template", spoilt=what, refused=True, error=type(error).__name__, found=error.found)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--only", default="instructions,packing,preferences,masks")
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--only", default="instructions,packing,preferences")
+    parser.add_argument("--epochs", type=float, default=2.0)
+    parser.add_argument("--repeats", type=int, default=3, help="of the epochs that are timed")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
-    numbers, parts = [int(seed) for seed in asked.seeds.split(",")], asked.only.split(",")
-    if "instructions" in parts:
-        instructions(asked.data, asked.out, numbers)
-    if "packing" in parts:
-        packing(asked.data)
-    if "preferences" in parts:
-        preferences(asked.data, asked.out, numbers)
+    numbers = [int(seed) for seed in asked.seeds.split(",")]
+    parts = {
+        "instructions": lambda: instructions(asked.data, asked.out, numbers, asked.epochs),
+        "packing": lambda: packing(asked.data, asked.repeats),
+        "preferences": lambda: preferences(asked.data, asked.out, numbers, asked.epochs),
+        "masks": lambda: masks(asked.data, asked.out),
+    }
+    for part in asked.only.split(","):
+        parts[part]()
