@@ -12,6 +12,8 @@ from regraft.train.objective import Declared, Term, known_objectives, objective
 
 TYPED = {
     "class_balanced": "class_balanced(beta=0.9)",
+    "co_tuning": "co_tuning(weight=0.5)",
+    "delta": "delta(strength=0.01, stages=[blocks.1, neck])",
     "distill": "distill(teacher=any, temperature=2, weight=0.7)",
     "dwa": "dwa(temperature=2)",
     "ewc": "ewc(strength=1, count=6)",
@@ -29,13 +31,13 @@ TYPED = {
 }
 ELSEWHERE = frozenset({"dpo"})
 """Of other data than the toy's: tests/train/test_objective_dpo.py runs the laws over it."""
-COMPOSED = "sam+distill(teacher=any)+l2_sp(strength=0.001)+focal"
+COMPOSED = "sam+delta(strength=0.01)+co_tuning(relation=direct)+distill(teacher=any)+l2_sp(strength=0.001)+focal"
 WEIGHED = "sam+uncertainty+pcgrad+l2_sp(strength=0.001)"
 
 
 def test_every_registered_objective_is_here():
     assert {*TYPED, *ELSEWHERE} == set(known_objectives())
-    assert len(TYPED) == 15
+    assert len(TYPED) == 17
 
 
 @pytest.mark.parametrize("text", [*TYPED.values(), COMPOSED, WEIGHED])

@@ -43,7 +43,8 @@ class Facts:
     """``mean_length``: tokens or samples of a mean example; 0 for images. ``gflops``: floating-point operations in 1e9 per second
     that the machine shows on this trunk. ``update_ns``: nanoseconds that the update of one parameter takes. ``value_bytes``: of an activation in
     training; ``cache_value_bytes``: in the cache. ``start_s``: seconds before the first step (loading, decoding); ``start_bytes``: memory held by then.
-    ``passes``: forwards and backwards in a step, more than one where an objective takes several. ``settles``: does the task decide something
+    ``passes``: forwards and backwards in a step, more than one where an objective takes several; ``forwards``: those without a gradient beside them, through
+    ``copies`` of the network; ``ahead``: forwards of one example that objectives take before the first step. ``settles``: does the task decide something
     on valid (thresholds)? ``controls``: how many runs as long as this one are trained beside it, to compare."""
 
     num_train: int
@@ -58,6 +59,9 @@ class Facts:
     start_s: float = 0.0
     start_bytes: int = 0
     passes: float = 1
+    forwards: float = 0
+    copies: int = 0
+    ahead: float = 0
     settles: bool = False
     controls: float = 0.0
 
@@ -101,9 +105,10 @@ def forecast(plan: Plan, outline: Outline, facts: Facts) -> dict[str, Any]:
     """The ``cost`` document: ``time_s train_s peak_memory_bytes parameters trainable_parameters stored_bytes cache phases``."""
     costs = [_phase(plan, at, outline, facts) for at in range(len(plan.phases))]
     ever = _ever_moving(plan, outline, facts)
-    train_s, around_s = _seconds(plan, costs, facts)
+    forward_s = sum(_operations(outline, facts)) / (facts.gflops * 1e9)
+    train_s, around_s = _seconds(plan, costs, facts, ahead_s=facts.ahead * forward_s)
     stored_s = ever * FP32_BYTES / HASHED_BYTES_PER_S
-    tested_s = facts.num_test * 2.0 * _length_scale(outline, facts) * sum(stage.macs for stage in outline.stages) / (facts.gflops * 1e9)
+    tested_s = facts.num_test * forward_s
     return {
         "time_s": facts.start_s + (1 + facts.controls) * (train_s + around_s + tested_s) + stored_s,
         "controls_s": facts.controls * (train_s + around_s + tested_s),
@@ -117,11 +122,11 @@ def forecast(plan: Plan, outline: Outline, facts: Facts) -> dict[str, Any]:
     }
 
 
-def _seconds(plan: Plan, costs: list[PhaseCost], facts: Facts) -> tuple[float, float]:
-    """Seconds of training, and of preflight and valid around it. A refit is one fit on both splits, with no valid left to measure; often
+def _seconds(plan: Plan, costs: list[PhaseCost], facts: Facts, *, ahead_s: float) -> tuple[float, float]:
+    """Seconds of training, and of preflight, valid and what objectives compute ahead (``ahead_s``) around it. A refit is one fit on both splits, with no valid left to measure; often
     there is one on train alone before it."""
     once = sum(cost.train_s(facts.gflops) for cost in costs)
-    preflight = sum(cost.preflight_s for cost in costs)
+    preflight = ahead_s + sum(cost.preflight_s for cost in costs)
     around = preflight + sum(cost.evaluation_operations for cost in costs) / (facts.gflops * 1e9)
     if not (plan.settings.refit and facts.num_valid and facts.num_train):
         return once, around
@@ -140,11 +145,13 @@ def _phase(plan: Plan, at: int, outline: Outline, facts: Facts) -> PhaseCost:
     anew = below - sum(_operations(outline, facts)[: min(start, phase.boundary)])
     epochs = 0.0 if solved else plan.settings.epochs * phase.epochs_fraction
     views = num_views(plan, phase)
-    prefix = anew * views if cached else below * (epochs or 1.0)
+    beside = facts.forwards if phase.boundary < len(outline.stages) else 0.0
+    live = below * (epochs * (facts.passes + beside) or 1.0)
+    prefix = anew * views if cached else live
     suffix = (
         SOLVER_PASSES * 3 * 2.0 * outline.width * facts.num_classes
         if solved
-        else epochs * (3 + plan.settings.gradient_checkpointing) * above * facts.passes
+        else epochs * ((3 + plan.settings.gradient_checkpointing) * facts.passes + beside) * above
     )
     evaluations = epochs or 1.0
     moving = sum(moving_in_phase(phase, outline, facts.num_classes))
@@ -154,7 +161,7 @@ def _phase(plan: Plan, at: int, outline: Outline, facts: Facts) -> PhaseCost:
         epochs=epochs,
         train_operations=facts.num_train * (prefix + suffix),
         evaluation_operations=facts.num_valid * ((anew if cached else below * evaluations) + above * evaluations),
-        live_operations=facts.num_train * ((below * (epochs or 1.0)) + suffix),
+        live_operations=facts.num_train * (live + suffix),
         steps_s=0.0 if solved else epochs * -(-facts.num_train // plan.settings.batch_size) * update_s,
         preflight_s=0.0 if solved else _preflight_s(below + above, update_s, outline, facts),
         cache_bytes=_cache_bytes(phase, outline, facts, views) if cached and not _is_known(plan, at) else 0,
@@ -216,7 +223,7 @@ def _memory(plan: Plan, phase: Phase, outline: Outline, facts: Facts) -> int:
     passing = 2 * max((stage.entry_bytes for stage in outline.stages), default=0)
     in_training = average * FP32_BYTES + plan.settings.batch_size * (scale * max(kept, passing) + _said_bytes(outline, facts))
     in_preflight = (1 + states) * moving * FP32_BYTES if states else 0
-    return int((weights + states * moving) * FP32_BYTES + max(in_training, in_preflight))
+    return int(((1 + facts.copies) * weights + states * moving) * FP32_BYTES + max(in_training, in_preflight))
 
 
 def _kept_bytes(plan: Plan, stages: Sequence[StageOutline]) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from regraft import tasks
 from regraft.cache import Cache
@@ -36,6 +37,7 @@ from regraft.trunk.network import Network
 
 CONFIDENCE = 4.0
 STOPPED_AFTER = 3
+SOURCE = 5
 
 
 class Stopped(Exception):
@@ -92,12 +94,19 @@ def _with_two_heads(task: Task, *, dropout: float = 0.1) -> Network:
 
 
 def brought(objectives: Objectives, train: Encoded) -> dict[Ask, Any]:
-    """What the conductor would bring, for the toy: a teacher that knows the targets, features of the toy's width, the split itself."""
+    """What the conductor would bring, for the toy: a teacher that knows the targets, features of the toy's width, the split itself, a source head for
+    ``SOURCE`` categories."""
     classes = train.targets if train.targets.ndim == 1 else np.nan_to_num(train.targets[:, 0]).astype(int)
     sure = CONFIDENCE * np.eye(NUM_CLASSES, dtype=np.float32)[classes]
     made = {"logits": lambda ask: TeacherLogits(sure, np.arange(NUM_CLASSES)), "examples": lambda ask: train,
-            "features": lambda ask: {stage: np.tile(sure, WIDTH)[:, :WIDTH] for stage in ask.stages}}  # fmt: skip
+            "features": lambda ask: {stage: np.tile(sure, WIDTH)[:, :WIDTH] for stage in ask.stages}, "source_head": lambda ask: _source_head()}  # fmt: skip
     return {ask: made[ask.what](ask) for declared in check(objectives) for ask in declared.asks}
+
+
+def _source_head() -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        return nn.Linear(WIDTH, SOURCE)
 
 
 def check_objective(text: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ stage is read, and only what lies above it runs. The loop sees ``parts`` and ``l
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -32,6 +32,10 @@ class Part:
     targets: Tensor
     rows: Rows
     entries: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def copied(self) -> Part:
+        """A stage that begins with an operation in place writes over the entries that it is given; the next forward shall find them whole."""
+        return replace(self, entries={name: tensor.clone() for name, tensor in self.entries.items()})
 
 
 class Feed(Protocol):

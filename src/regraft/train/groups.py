@@ -43,6 +43,11 @@ def moving(network: Network, cells: Sequence[Cell], *, edited: Set[nn.Parameter]
     return list(found.values())
 
 
+def own(parameters: Iterable[nn.Parameter], stage: int) -> list[Moving]:
+    """Parameters that are no part of the network but of an objective; they count as those of a row ``stage`` above its own."""
+    return [Moving(f"objective.{number}", one, stage, 1.0, not is_flat(one)) for number, one in enumerate(parameters)]
+
+
 def groups(chosen: Iterable[Moving], weight_decay: float) -> list[dict[str, Any]]:
     """One optimiser group for each pair (rate, decays or not): few groups keep the fused update fast.
 

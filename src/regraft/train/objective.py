@@ -43,10 +43,11 @@ class Ask:
     """Something that an objective needs and training cannot make.
 
     ``what``: "logits", a teacher's answers for the training rows (``TeacherLogits``); "features", its pooled features behind ``stages``
-    for them (stage -> (n, width) float32 array); "examples", a labelled split of its own (``Encoded``). ``of``: the generation or the data, as typed.
+    for them (stage -> (n, width) float32 array); "examples", a labelled split of its own (``Encoded``); "source_head", the classifier with which the trunk
+    was pretrained (an ``nn.Module``: features (B, width) -> logits). ``of``: the generation, the data or the model, as typed.
     """
 
-    what: Literal["logits", "features", "examples"]
+    what: Literal["logits", "features", "examples", "source_head"]
     of: str
     stages: tuple[str, ...] = ()
 
@@ -87,8 +88,8 @@ class Start:
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Seen:
     """What a part of a batch shows. ``logits`` (B, k) float32; ``losses``: the task's, as the objectives have made them;
-    ``features``: stage -> what left it, for those asked for that lie above the boundary; ``again()``: logits of another forward, with
-    other dropout. ``each`` (B, T), ``weights`` (T,): of several tasks, the loss of each example at each, and what it counts."""
+    ``features``: stage -> what left it, and "head" -> what entered it, for those asked for that lie above the boundary; ``again()``: logits of another
+    forward, with other dropout. ``each`` (B, T), ``weights`` (T,): of several tasks, the loss of each example at each, and what it counts."""
 
     run: Run
     part: Part
@@ -112,7 +113,8 @@ class Term:
     ``around(run, gradients) -> loss``: goes about the making of the gradient; calls ``gradients()`` once or more.
     ``after_step(run)``, ``after_epoch(run, record)``: after an update; after an epoch with what was measured in it.
     ``state()``, ``load(state)``: what a resumed run cannot work out again, of tensors and plain values; they come in a pair.
-    ``stages``: whose outputs ``shares`` reads. Of a frozen prefix there are none, cached or not: no gradient reaches it.
+    ``stages``: whose outputs ``shares`` reads; "head": what enters it. Of a frozen prefix there are none, cached or not: no gradient reaches it.
+    ``parameters``: of its own, which the run's optimiser moves as it moves a head; ``state`` holds them.
     """
 
     losses: Callable[[Losses], Losses] | None = None
@@ -125,16 +127,25 @@ class Term:
     state: Callable[[], Any] | None = None
     load: Callable[[Any], None] | None = None
     stages: tuple[str, ...] = ()
+    parameters: tuple[nn.Parameter, ...] = ()
+
+
+def _none(num_train: int) -> float:
+    return 0.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Declared:
-    """An objective with its options, checked. ``passes``: how many forwards and backwards a step takes, for the forecast. ``weighs``: does it do nothing
-    but say what each of several tasks counts, so that without it they count the same?"""
+    """An objective with its options, checked. ``weighs``: does it do nothing but say what each of several tasks counts, so that without it they count the
+    same? For the forecast: ``passes``, how many forwards and backwards a step takes; ``forwards``, how many without a gradient beside them, through
+    ``copies`` of the network that are held; ``ahead``, of how many training examples there are -> forwards of one example before the first step."""
 
     begin: Callable[[Start], Term]
     asks: tuple[Ask, ...] = field(default=(), kw_only=True)
     passes: float = field(default=1, kw_only=True)
+    forwards: float = field(default=0, kw_only=True)
+    copies: int = field(default=0, kw_only=True)
+    ahead: Callable[[int], float] = field(default=_none, kw_only=True)
     weighs: bool = field(default=False, kw_only=True)
 
 

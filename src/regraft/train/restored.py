@@ -31,6 +31,8 @@ def restored(network: Network, stages: Iterable[int], *, terms: Terms) -> Iterat
             for parameter, flag in flags:
                 parameter.requires_grad_(flag)
                 parameter.grad = None
+            for own in terms.parameters:
+                own.grad = None
             for module, mode in modes:
                 module.training = mode
 

@@ -15,7 +15,7 @@ from regraft.plan.plan import Plan
 from regraft.plan.settings import Settings
 from regraft.train import transition
 from regraft.train.ema import Ema
-from regraft.train.groups import Moving, check_partition, groups, make_optimizer
+from regraft.train.groups import Moving, check_partition, groups, make_optimizer, own
 from regraft.train.history import History
 from regraft.train.precision import Format, Precision, precision_for
 from regraft.train.ranks import Ranks
@@ -103,7 +103,7 @@ class Run:
         self.steps, self.entered = steps, True
         self.chosen = transition.enter(self.network, self.present, self.standing, self.settings)
         check_partition(self.network, groups(self.chosen, self.settings.weight_decay))
-        stepped = self.rows.stand_in(self.chosen) if self.rows else self.chosen
+        stepped = [*(self.rows.stand_in(self.chosen) if self.rows else self.chosen), *own(self.terms.parameters, len(self.plan.stages))]
         self.parameters = [one.parameter for one in stepped]
         self.buffers = [tensor for tensor in self.training_tensors().values() if not isinstance(tensor, nn.Parameter)]
         made = groups(stepped, self.settings.weight_decay)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from regraft.train.objective import Losses, Seen, Start, Term, check
 from regraft.train.task_course import course
 from regraft.train.task_losses import TaskLosses
+from regraft.trunk.network import HEAD
 
 if TYPE_CHECKING:
     from regraft.data.encode import Encoded
@@ -30,10 +30,11 @@ class Terms:
     tasks: TaskLosses | None = None
 
     def __init__(self, terms: tuple[Term, ...] = (), *, repeats: bool = False, reach_for_parameters: bool = False) -> None:
-        """``repeats``: does a step take the same parts through the network more than once? ``reach_for_parameters``: may a term look at parameters or
+        """``repeats``: does a step take the same parts through a network more than once? ``reach_for_parameters``: may a term look at parameters or
         their gradients by itself?"""
         self.terms, self.repeats, self.reach_for_parameters = terms, repeats, reach_for_parameters
         self.stages = tuple(dict.fromkeys(stage for term in terms for stage in term.stages))
+        self.parameters = tuple(parameter for term in terms for parameter in term.parameters)
 
     @classmethod
     def begin(cls, run: Run, train: Encoded, asked: Mapping[Any, Any]) -> Terms:
@@ -43,7 +44,7 @@ class Terms:
         asked_for = [one.begin(start) for one in declared]
         own = (course(start),) if run.task.each else ()  # keeps the books, and never looks at a parameter
         reach = any(term.penalty or term.around or term.after_step for term in asked_for)
-        return cls((*asked_for, *own), repeats=any(one.passes > 1 for one in declared), reach_for_parameters=reach)
+        return cls((*asked_for, *own), repeats=any(one.passes > 1 or one.forwards for one in declared), reach_for_parameters=reach)
 
     def enter_batch(self, run: Run, feed: Feed, parts: Sequence[Part], *, count: float) -> None:
         """A step begins, on ``parts`` of an effective batch of ``count`` examples."""
@@ -52,7 +53,7 @@ class Terms:
 
     def _forward(self, run: Run, feed: Feed, part: Part) -> Tensor:
         with run.precision.autocast():
-            return feed.logits(_copied(part) if self.repeats else part).float()
+            return feed.logits(part.copied() if self.repeats else part).float()
 
     def share(self, run: Run, feed: Feed, part: Part, *, count: float) -> Tensor:
         """This part's share of the batch's mean: its sum over ``count``, the examples of the whole effective batch.
@@ -138,11 +139,6 @@ class Terms:
                 term.load(held)
 
 
-def _copied(part: Part) -> Part:
-    """A stage that begins with an operation in place writes over the entries that it is given; the next forward shall find them whole."""
-    return replace(part, entries={name: tensor.clone() for name, tensor in part.entries.items()})
-
-
 def _around(term: Term, run: Run, inner: Callable[[], Tensor]) -> Callable[[], Tensor]:
     turn = term.around
     return inner if turn is None else lambda: turn(run, inner)
@@ -150,13 +146,14 @@ def _around(term: Term, run: Run, inner: Callable[[], Tensor]) -> Callable[[], T
 
 @contextmanager
 def tapped(network: Network, stages: Sequence[str]) -> Iterator[dict[str, Tensor]]:
-    """Fills with what leaves each of ``stages`` in the forward to come: the output of its last module."""
+    """Fills with what leaves each of ``stages`` in the forward to come: the output of its last module; of the head, what enters it."""
     found: dict[str, Tensor] = {}
     names = network.stage_names
 
     def keep(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, args: Any, output: Any) -> None:
-            found[name] = output[0] if isinstance(output, (tuple, list)) else output
+            value = args if name == HEAD else output
+            found[name] = value[0] if isinstance(value, (tuple, list)) else value
 
         return hook
 

@@ -23,7 +23,7 @@ from regraft.plan.settings import Settings
 from regraft.plan.strategy import parse
 from regraft.train.objective import check as declared
 from regraft.trunk.machine import Machine
-from regraft.tune import controls, unfit
+from regraft.tune import controls, source_head, unfit
 from regraft.tune.job import Job, facts_of, speaks
 
 FIND = "find"
@@ -63,7 +63,7 @@ def decide(
         data=facts_of(job),
     )
     poor = (f"{read}: other vectors, or another model, may read more",) if read is not None and read.is_poor else ()
-    plan = plan.because(*controls.told(plan, job))
+    plan = plan.because(*controls.told(plan, job), *source_head.told(objectives, job))
     return forecast(replace(plan, warnings=(*check(plan, job.outline), *poor, *unfit.remarks(job))), job, machine)
 
 
@@ -139,7 +139,7 @@ def _is_about(reason: str, name: str) -> bool:
 def forecast(plan: Plan, job: Job, machine: Machine) -> Plan:
     """The plan with what it will cost: the counting rule of the cost room, at the speed that this machine was measured to have."""
     sizes = {name: len(split) for name, split in job.dataset.splits.items()}
-    train = job.learned("train", plan.settings)
+    train, asked = job.learned("train", plan.settings), declared(plan.objectives)
     facts = cost.Facts(
         num_train=len(train),
         num_valid=sizes.get("valid", 0),
@@ -150,7 +150,10 @@ def forecast(plan: Plan, job: Job, machine: Machine) -> Plan:
         update_ns=machine.update_ns,
         settles=job.task.settle is not None,
         controls=controls.runs(plan, job),
-        passes=1 + sum(one.passes - 1 for one in declared(plan.objectives)),
+        passes=1 + sum(one.passes - 1 for one in asked),
+        forwards=sum(one.forwards for one in asked),
+        copies=sum(one.copies for one in asked),
+        ahead=sum(one.ahead(len(train)) for one in asked),
         start_bytes=psutil.Process().memory_info().rss if machine.device == "cpu" else 0,
     )
     return replace(plan, cost=cost.forecast(plan, job.outline, facts))

@@ -33,6 +33,7 @@ from regraft.trunk.trunk import Inputs
 from regraft.tune import evidence
 from regraft.tune.job import Job, Work, no_work
 from regraft.tune.kept_answers import kept_answers
+from regraft.tune.source_head import source_head
 
 PARENT, TRAIN = "parent", "train"
 FROM_GENERATIONS = ("logits", "features")
@@ -111,7 +112,11 @@ def settled(objectives: Objectives, store: lineage.Store, *, parent: str | None 
 
 
 def _fixed(one: Objective, store: lineage.Store, parent: str | None) -> Objective:
-    asks = [ask for ask in declared(one).asks if ask.what in FROM_GENERATIONS]
+    asked = declared(one).asks
+    if parent is not None and any(ask.what == "source_head" for ask in asked):
+        raise PlanError(f"{one.name} from {store.get(parent).name}", "the classifier of the pretraining reads features that its trunk has moved away from",
+                        "distill or l2_sp, which start from the parent; or regraft tune, which starts from the pretrained model")  # fmt: skip
+    asks = [ask for ask in asked if ask.what in FROM_GENERATIONS]
     if not asks:
         return one
     if asks[0].of == PARENT and parent is None:
@@ -146,6 +151,8 @@ def _asks(plan: Plan) -> list[Ask]:
 def _brought(ask: Ask, plan: Plan, job: Job, examples: Sequence[Split | Encoded], *, store: lineage.Store, cache: Cache | None) -> Any:
     if ask.what == "examples":
         return job.encoded("train") if ask.of == TRAIN else _labelled(ask.of, job)
+    if ask.what == "source_head":
+        return source_head(job)
     teacher = Teacher(store, ask.of, cache=cache, work=job.work)
     manifest = teacher.record.manifest
     if manifest["task"] != plan.task:

@@ -25,6 +25,8 @@ from regraft.train.seeding import seed_of
 from regraft.trunk.network import Network
 
 Labels = Literal["model", "data"]
+ONE_BY_ONE = 3
+"""Forwards that an example's gradient takes."""
 
 
 @objective
@@ -34,7 +36,8 @@ def ewc(
     require(strength >= 0, f"ewc(strength={strength:g})", "a strength is not negative")
     require(count >= 1, f"ewc(count={count})", "it takes at least one example")
     ask = Ask("examples", examples)
-    return Declared(lambda start: _term(start, ask, strength, count, labels, anchor_head=anchor_head), asks=(ask,))
+    begin = lambda start: _term(start, ask, strength, count, labels, anchor_head=anchor_head)  # noqa: E731
+    return Declared(begin, asks=(ask,), ahead=lambda num_train: ONE_BY_ONE * count)
 
 
 def _term(start: Start, ask: Ask, strength: float, count: int, labels: Labels, *, anchor_head: bool) -> Term:
