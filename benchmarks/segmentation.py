@@ -1,6 +1,7 @@
 """Masks: a pretrained trunk against the same network from scratch, at the same settings, and the top layers alone.
 
     python benchmarks/segmentation.py camvid DATA --store STORE --out results/segmentation_camvid.json
+    python benchmarks/segmentation.py camvid DATA --model file:mobilenet_v2_0.35_224_imagenet_notop.safetensors --input-size 160 --epochs 30
     python benchmarks/segmentation.py magnetic_tile DATA ...
 
 Prints a row for each plan as it is done: mean IoU, pixel accuracy, seconds; and the paired comparison with scratch on the test images.
@@ -23,6 +24,8 @@ JOBS: dict[str, dict[str, Any]] = {
     "camvid": {"target": "ignore=11", "epochs": 40, "input_size": 128, "augment": {"crop": 8, "flip": 0.5}},
     "magnetic_tile": {"task": "semantic-segmentation", "epochs": 15, "input_size": 128, "augment": {}},
 }
+CHANGED: dict[str, type] = {"model": str, "input_size": int, "epochs": float, "lr": float, "objective": str}
+"""What of the settings may be asked for otherwise."""
 PLANS = {
     "camvid": {"full": "full", "scratch": "scratch"},
     "magnetic_tile": {"top": "top(n=2)", "scratch": "scratch"},
@@ -36,12 +39,12 @@ def main() -> None:
     asked.add_argument("--store", default=".regraft")
     asked.add_argument("--out", type=Path)
     asked.add_argument("--seed", type=int, default=0)
-    asked.add_argument("--epochs", type=float)
+    for name, kind in CHANGED.items():
+        asked.add_argument(f"--{name.replace('_', '-')}", type=kind)
     given = asked.parse_args()
     torch.set_num_threads(1)
     settings = {**COMMON, **JOBS[given.job], "seed": given.seed}
-    if given.epochs:
-        settings["epochs"] = given.epochs
+    settings |= {name: getattr(given, name) for name in CHANGED if getattr(given, name) is not None}
     made = {plan: fitted(given, plan, strategy, settings) for plan, strategy in PLANS[given.job].items()}
     first, scratch = (made[plan] for plan in (next(iter(PLANS[given.job])), "scratch"))
     against = first.evaluate(given.data, against=scratch)

@@ -77,6 +77,11 @@ def test_lora_and_a_frozen_trunk_work_under_a_decoder(data, store):
         assert 0 <= made.metrics["test"]["mean_iou"]["value"] <= 1, name
 
 
+def test_losses_for_rare_pixels_learn_on_masks(data, store):
+    made = rg.tune(data, store=store, strategy="full", objective="class_balanced+focal+dice", epochs=12, name="rare", **OPTIONS)
+    assert made.metrics["test"]["mean_iou"]["value"] > 0.55
+
+
 def test_a_head_that_cannot_be_solved_is_named(data, store):
     with pytest.raises(PlanError, match="PyramidHead"):
         rg.tune(data, store=store, strategy="linear_probe", name="solved", **OPTIONS)

@@ -41,6 +41,8 @@ def head(trunk: Trunk, num_classes: int, dropout: float = 0.0) -> PyramidHead:
 
 def at_pixels(logits: Tensor, size: Sequence[int]) -> Tensor:
     """(B, k, H, W): the logits of the places, between them by straight lines."""
+    if logits.shape[-2:] == tuple(size):
+        return logits
     return functional.interpolate(logits, tuple(size), mode="bilinear", align_corners=False)
 
 

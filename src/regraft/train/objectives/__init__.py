@@ -3,6 +3,7 @@
 from regraft.train.objectives.class_balanced import class_balanced
 from regraft.train.objectives.co_tuning import co_tuning
 from regraft.train.objectives.delta import delta
+from regraft.train.objectives.dice import dice
 from regraft.train.objectives.distill import distill
 from regraft.train.objectives.dpo import dpo
 from regraft.train.objectives.dwa import dwa
@@ -20,6 +21,6 @@ from regraft.train.objectives.task_weights import task_weights
 from regraft.train.objectives.uncertainty import uncertainty
 
 __all__ = [
-    "class_balanced", "co_tuning", "delta", "distill", "dpo", "dwa", "ewc", "famo", "feature_distill", "focal", "gradnorm", "l2_sp", "logit_adjusted", "pcgrad", "r_drop", "sam",
+    "class_balanced", "co_tuning", "delta", "dice", "distill", "dpo", "dwa", "ewc", "famo", "feature_distill", "focal", "gradnorm", "l2_sp", "logit_adjusted", "pcgrad", "r_drop", "sam",
     "task_weights", "uncertainty",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
     weight of a class with n examples ~ (1 - beta) / (1 - beta^n), the weights of all classes adding up to how many there are
 
-0 weighs all classes alike, towards 1 each by the inverse of its frequency.
+0 weighs all classes alike, towards 1 each by the inverse of its frequency. Of a mask each pixel is an example; n is counted in whole images.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from regraft.train.objective import Declared, Losses, Start, Term, objective, require
 from regraft.train.objectives.class_counts import ClassCounts, class_shares
+from regraft.train.objectives.pixels import over_examples
 
 
 @objective
@@ -30,7 +31,7 @@ def _term(start: Start, beta: float) -> Term:
 
         return losses
 
-    return Term(losses=changed)
+    return Term(losses=over_examples(start, changed))
 
 
 def class_weights(counts: Tensor, beta: float) -> Tensor:

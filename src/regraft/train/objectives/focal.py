@@ -2,7 +2,7 @@
 
     (1 - p)^gamma * task's loss,  p: the probability of the true class
 
-With ``class_balanced`` beside it, it is the class-balanced focal loss of 1901.05555 (there over a softmax).
+Of a mask each pixel is an example. With ``class_balanced`` beside it, it is the class-balanced focal loss of 1901.05555 (there over a softmax).
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from regraft.train.objective import Declared, Losses, Start, Term, objective, require
-from regraft.train.objectives.class_counts import class_shares, one_label
+from regraft.train.objectives.class_counts import class_shares, one_label_each
+from regraft.train.objectives.pixels import over_examples
 
 
 @objective
@@ -20,7 +21,7 @@ def focal(*, gamma: float = 2.0) -> Declared:
 
 
 def _term(start: Start, gamma: float) -> Term:
-    one_label(start, "focal")
+    one_label_each(start, "focal")
 
     def changed(inner: Losses) -> Losses:
         def losses(logits: Tensor, targets: Tensor) -> Tensor:
@@ -29,4 +30,4 @@ def _term(start: Start, gamma: float) -> Term:
 
         return losses
 
-    return Term(losses=changed)
+    return Term(losses=over_examples(start, changed))

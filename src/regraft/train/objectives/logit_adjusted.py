@@ -12,6 +12,7 @@ from torch import Tensor
 
 from regraft.train.objective import Declared, Losses, Start, Term, objective, require
 from regraft.train.objectives.class_counts import ClassCounts
+from regraft.train.objectives.pixels import over_examples
 
 
 @objective
@@ -25,9 +26,9 @@ def _term(start: Start, tau: float) -> Term:
 
     def changed(inner: Losses) -> Losses:
         def losses(logits: Tensor, targets: Tensor) -> Tensor:
-            found = counts.of(logits.shape[1]).clamp(min=1)  # a class without an example counts as one of a single one
+            found = counts.of(logits.shape[1]).clamp(min=counts.least)
             return inner(logits + tau * (found / found.sum()).log().to(logits), targets)
 
         return losses
 
-    return Term(losses=changed)
+    return Term(losses=over_examples(start, changed))
