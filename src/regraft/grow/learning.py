@@ -5,6 +5,7 @@ data --load, known classes first--> news --way--> job (new and kept examples, th
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -185,7 +186,7 @@ def _cost_facts(job: GrownJob) -> cost.Facts:
     lengths = job.encoded("train").lengths if "train" in job.dataset.splits else None
     return cost.Facts(
         num_train=len(job.dataset.splits.get("train", ())), num_test=len(job.dataset.splits.get("test", ())), num_classes=len(job.dataset.classes),
-        mean_length=0.0 if lengths is None else float(np.mean(lengths)),
+        mean_length=0.0 if lengths is None else float(np.mean(lengths)), start_s=time.perf_counter() - job.request.began,
         gflops=operations / seconds / 1e9 if operations and seconds else machine.measure().gflops,
     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -154,6 +155,7 @@ def forecast(plan: Plan, job: Job, machine: Machine) -> Plan:
         forwards=sum(one.forwards for one in asked),
         copies=sum(one.copies for one in asked),
         ahead=sum(one.ahead(len(train)) for one in asked),
+        start_s=time.perf_counter() - job.request.began,
         start_bytes=psutil.Process().memory_info().rss if machine.device == "cpu" else 0,
     )
     return replace(plan, cost=cost.forecast(plan, job.outline, facts))

@@ -66,7 +66,6 @@ class Execution:
         self.plan = ranks.first_says(self.plan)
         if self.resume and (finished := self._finished()):
             return finished
-        began = time.perf_counter()
         self._open()
         base = self.base()
         if self.profiled:
@@ -80,7 +79,7 @@ class Execution:
         if said:
             self.samples = samples.rows(self.job, said[0], samples.answers(self.job, network))
         judged = self.judged(network, measured)
-        facts = {**self._facts(network, history, measured, time.perf_counter() - began), **judged, "base": base}
+        facts = {**self._facts(network, history, measured), **judged, "base": base}
         if not ranks.is_first:
             return self._followed(ranks)
         self.base()  # free where it still is; a gc during a long run may have taken what nothing referred to yet
@@ -182,7 +181,7 @@ class Execution:
         alone = all(phase.boundary >= top and not any(cell.edit for cell in phase.cells) for phase in self.plan.phases)
         return isinstance(head, StatisticsHead) or (alone and self.cache is not None and hasattr(head, "pool"))
 
-    def _facts(self, network: Network, history: History, measured: dict[str, Measured], seconds: float) -> dict[str, Any]:
+    def _facts(self, network: Network, history: History, measured: dict[str, Measured]) -> dict[str, Any]:
         moved = max((phase.trainable_parameters for phase in history.phases), default=0)
         return {
             "metrics": {split: m.document["metrics"] for split, m in measured.items()},
@@ -190,7 +189,7 @@ class Execution:
             "drift": history.drift,
             "warnings": [*self.plan.warnings, *history.events, *doubts((m.document for m in measured.values()), self.plan)],
             "cost": {
-                "time_s": seconds,
+                "time_s": time.perf_counter() - self.job.request.began,
                 "train_s": history.train_s,
                 "peak_memory_bytes": peak_memory_bytes(),
                 "parameters": sum(p.numel() for p in network.parameters()),

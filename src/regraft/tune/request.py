@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,8 @@ ObjectiveLike = str | Objective | Callable[..., Any] | Sequence[Any] | None
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """``None`` means "choose for me and say why"; of ``objective``, the task's loss alone. ``settings``: only those that were given (names of ``plan.Settings``; ``lr`` may be "find")."""
+    """``None`` means "choose for me and say why"; of ``objective``, the task's loss alone. ``settings``: only those that were given (names of ``plan.Settings``; ``lr`` may be "find").
+    ``began``: the moment of asking, by ``time.perf_counter``; what it takes to load data and model is a part of the cost."""
 
     data: str
     model: str | None = None
@@ -29,6 +31,7 @@ class Request:
     name: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     allow_rejected: bool = False
+    began: float = field(default_factory=time.perf_counter, compare=False, repr=False)
 
     @property
     def run_name(self) -> str:
