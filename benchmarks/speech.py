@@ -45,19 +45,22 @@ def main() -> None:
     folder = Path(given.store) / "tables"
     folder.mkdir(parents=True, exist_ok=True)
     for seed in given.seeds:
-        name = f"{given.clips}-{seed}" + "-held-back" * given.held_back
-        rows += compared(given, written(given, folder / f"{name}.csv", seed), seed)
+        rows += compared(given, written(given, folder / f"{clips(given)}-{seed}.csv", seed), seed)
     if given.out:
         given.out.write_text(json.dumps(rows, indent=1) + "\n")
 
 
+def clips(given: argparse.Namespace) -> str:
+    return f"{given.clips}" + "-held-back" * given.held_back
+
+
 def compared(given: argparse.Namespace, table: Path, seed: int) -> list[dict[str, Any]]:
     recordings = str(given.data / "recordings")
-    of = f"{table.stem}-{given.epochs:g}" if given.epochs else table.stem
+    of = f"{clips(given)}-{given.epochs:g}" if given.epochs else clips(given)
     rows, made = [], {}
     for plan in given.plans:
         options = {"input": recordings, "seed": seed, "store": given.store, "epochs": given.epochs, "resume": True, **PLANS[plan]}
-        name = f"speech-{of}-{plan}"
+        name = f"speech-{of}-{plan}-{seed}"
         if plan == "spoken":
             name = f"{name}-{given.spoken}"
             made[plan] = rg.grow(given.spoken, table, new_task=name, name=name, task="speech-recognition", control=False, **options)

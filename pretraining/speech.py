@@ -108,7 +108,7 @@ def tune(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     made = rg.tune(
         args.out / "spoken.csv", model="bundled:audio", strategy="full", name=args.name, store=args.store, resume=True, epochs=args.epochs,
-        lr=args.lr, batch_size=32, schedule="cosine", label_smoothing=0.0, augment={"noise": 0.05, "spec_augment": 1}, allow_rejected=True,
+        lr=args.lr, batch_size=16, schedule="cosine", label_smoothing=0.0, augment={"noise": 0.05, "spec_augment": 1}, allow_rejected=True,
     )  # fmt: skip
     print({split: {name: round(metric["value"], 4) for name, metric in found.items()} for split, found in made.metrics.items()})
 
@@ -128,7 +128,7 @@ if __name__ == "__main__":
     tuning.add_argument("--store", default=".regraft")
     tuning.add_argument("--name", default="spoken")
     tuning.add_argument("--epochs", type=float, default=5.0)
-    tuning.add_argument("--lr", type=float, default=2e-3)
+    tuning.add_argument("--lr", type=float, default=1.5e-3)
     tuning.set_defaults(run=tune)
     arguments = parser.parse_args()
     arguments.run(arguments)
