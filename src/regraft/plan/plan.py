@@ -32,14 +32,14 @@ class Plan:
     data: dict[str, Any] = field(default_factory=dict)
 
     def intent(self) -> dict[str, Any]:
-        """What the plan does, and nothing else: the JSON that its digest covers."""
+        """What the plan does, and nothing else: the JSON that its digest covers. What is chosen by rates measured at the moment is left out."""
         return {
             "task": self.task,
             "model": self.model,
             "strategy": self.strategy,
             "stages": list(self.stages),
             "phases": [replace(phase, live="").json() for phase in self.phases],
-            "settings": self.settings.json(),
+            "settings": {name: value for name, value in self.settings.json().items() if name != "compile"},
             "objective": text_of(self.objectives),
         }
 
@@ -48,6 +48,7 @@ class Plan:
         return {
             **self.intent(),
             "phases": phases,
+            "settings": self.settings.json(),
             "reasons": list(self.reasons),
             "warnings": list(self.warnings),
             "cost": self.cost,

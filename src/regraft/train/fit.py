@@ -16,6 +16,7 @@ from regraft.errors import PlanError
 from regraft.plan.plan import Plan
 from regraft.train import closed_form, preflight
 from regraft.train.checkpoint import BEST, ENTRY, GOOD, LAST, Checkpoints
+from regraft.train.compiled import compiled
 from regraft.train.course import Course
 from regraft.train.drift import Drift
 from regraft.train.history import EpochRecord, History, Observer, PhaseStart, Silent
@@ -66,9 +67,10 @@ def fit(
 
 
 def begun(plan: Plan, state: Mapping[str, Any]) -> Plan:
-    """``plan`` with what lies below each boundary kept or computed anew as when the run began: that is chosen by rates measured at the moment,
-    and what is kept may be rounded otherwise than what is computed."""
-    return replace(plan, phases=tuple(replace(phase, live=why) for phase, why in zip(plan.phases, state["live"], strict=True)))
+    """``plan`` with what lies below each boundary kept or computed anew, and what trains compiled or not, as when the run began: that is chosen by
+    rates measured at the moment, and these ways round otherwise."""
+    phases = tuple(replace(phase, live=why) for phase, why in zip(plan.phases, state["live"], strict=True))
+    return replace(plan, phases=phases, settings=replace(plan.settings, compile=state["compile"]))
 
 
 class _Fitting:
@@ -127,6 +129,7 @@ class _Fitting:
         if not entered:
             run.history.phases.append(start)
             self._keep_start()
+        run.compiled = compiled(run, feed, course)
         self.observer.on_phase(start)
         Loop(run=run, course=course, feed=feed, valid=valid, checkpoints=self.checkpoints, observer=self.observer, stop=self.stop).execute()
         return self._settle()
@@ -184,7 +187,7 @@ class _Fitting:
             run.load_tensors(self.checkpoints.load(BEST)["tensors"])
         elif run.ema is not None:
             run.ema.swap()
-        run.ema = None
+        run.ema = run.compiled = None
         if self._blends():
             run.ranks.wait()
             run.blend(self.checkpoints.load(ENTRY)["tensors"], run.settings.wise_ft)

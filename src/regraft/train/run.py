@@ -14,6 +14,7 @@ from regraft.plan.phase import Phase
 from regraft.plan.plan import Plan
 from regraft.plan.settings import Settings
 from regraft.train import transition
+from regraft.train.compiled import Compiled
 from regraft.train.ema import Ema
 from regraft.train.groups import Moving, check_partition, groups, make_optimizer, own
 from regraft.train.history import History
@@ -30,7 +31,7 @@ from regraft.trunk.network import Network
 class Run:
     """``terms``: the plan's objectives at work. ``rows``: what trains in the stead of a table of which the data name few rows. ``phase`` and ``step``: the place, counted in finished phases and finished optimiser steps of the present one.
 
-    ``entered``: the network stands in the present phase; it does not between two. ``steps``: of the present phase. ``micro_batch``: examples that go through the network at once. ``recomputes``: with gradient checkpointing. ``lr_factor``: what recoveries
+    ``entered``: the network stands in the present phase; it does not between two. ``steps``: of the present phase. ``micro_batch``: examples that go through the network at once. ``recomputes``: with gradient checkpointing; ``compiled``: the stages of the present phase, where they are. ``lr_factor``: what recoveries
     have made of the rate. ``best`` and ``stale``: the best value on valid in this phase, and epochs since.
     """
 
@@ -58,6 +59,7 @@ class Run:
     buffers: list[Tensor] = field(default_factory=list)
     optimizer: torch.optim.Optimizer | None = None
     ema: Ema | None = None
+    compiled: Compiled | None = None
     seconds_before: float = 0.0
     started: float = field(default_factory=time.perf_counter)
 
@@ -147,6 +149,7 @@ class Run:
             "stale": self.stale,
             "seconds": self.seconds,
             "precision": self.precision.format,
+            "compile": self.settings.compile,
             "live": [phase.live for phase in self.plan.phases],
             "tensors": {name: tensor.detach() for name, tensor in self.changed_tensors().items()},
             "optimizer": self.optimizer.state_dict() if self.optimizer and self.phase < len(self.plan.phases) else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import torch
@@ -29,7 +29,7 @@ def _plain(run: Run, feed: Feed, parts: Sequence[Part], *, count: float) -> Tens
     if run.terms.tasks is not None:
         run.terms.tasks.start()
     total = torch.zeros((), device=run.device)
-    with recomputing(run.network, run.present.boundary) if run.recomputes else nullcontext():
+    with _stages(run):
         for part in parts:
             loss = run.terms.share(run, feed, part, count=count)
             run.precision.backward(loss)
@@ -40,6 +40,13 @@ def _plain(run: Run, feed: Feed, parts: Sequence[Part], *, count: float) -> Tens
         total += penalty.detach()
     run.ranks.add_gradients(run.parameters)
     return total
+
+
+def _stages(run: Run) -> AbstractContextManager[None]:
+    """How the stages that train are computed in this step."""
+    if run.recomputes:
+        return recomputing(run.network, run.present.boundary)
+    return run.compiled.standing() if run.compiled else nullcontext()
 
 
 def clip(run: Run) -> Tensor | None:

@@ -22,7 +22,7 @@ from regraft.train import lr_range
 from regraft.train.history import Observer
 from regraft.train.objective import Ask, read
 from regraft.trunk import machine
-from regraft.tune import reference, teacher, weigh
+from regraft.tune import compiling, reference, teacher, weigh
 from regraft.tune.decide import FIND, decide, forecast, pace
 from regraft.tune.execute import CACHE_BYTES, Execution
 from regraft.tune.generation import Generation
@@ -109,7 +109,8 @@ def _planned(request: Request, store: lineage.Store, *, probing: bool, work: Wor
         reference.refer(job, cache)
         made = _with_found_rate(made, job, teacher.asked(made, job, store, cache=cache))
     weighed = weigh.weighed(made, job, gflops=pace(job, machine.measure()), folder=store.cache_folder, limit_bytes=CACHE_BYTES)
-    return (made if weighed == made else forecast(weighed, job, machine.measure())), job
+    told = made if weighed == made else forecast(weighed, job, machine.measure())
+    return compiling.decided(told, machine.measure(), dataset.kind), job
 
 
 def _model(request: Request, dataset: Dataset, cache: Cache, work: Work) -> tuple[Job, ProbeResult | None, tuple[str, ...]]:

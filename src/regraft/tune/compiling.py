@@ -1,0 +1,43 @@
+"""Does compiling the stages that train pay within the run? Forecast before anything is spent, and said in the plan."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from regraft.errors import PlanError
+from regraft.plan.plan import Plan
+from regraft.train.compiled import OFF, missing_compiler
+from regraft.trunk.machine import Machine
+
+SAVED = {"text": 0.1, "image": 0.1}
+"""Of a step's time, by the kind of input (benchmarks/compiled.py; RESULTS.md)."""
+COMPILING_S = 40.0
+"""What the code of one phase takes to be made."""
+CLEARLY = 2.0
+"""What is saved must be so many times what is spent."""
+
+
+def decided(plan: Plan, machine: Machine, kind: str) -> Plan:
+    """``plan``, forecast already, with ``compile`` on or off and, where that was open and anything is trained step by step, the reason. ``kind``: of input.
+
+    Raises ``PlanError`` where it is asked for and cannot be done.
+    """
+    settings = plan.settings
+    phases = sum(phase.solver == "gradient" for phase in plan.phases)
+    missing = missing_compiler(machine.device)
+    if settings.compile == "on":
+        if missing:
+            raise PlanError("compile=on", missing, OFF)
+        if settings.gradient_checkpointing:
+            raise PlanError("compile=on with gradient_checkpointing=true", "what is computed again would have to be compiled with it", OFF)
+    if settings.compile != "auto":
+        return plan
+    train_s, spent = float(plan.cost["train_s"]), COMPILING_S * phases
+    saved = SAVED.get(kind, 0.0) * train_s
+    fits = machine.device == "cpu" and missing is None and not settings.gradient_checkpointing and not plan.objectives
+    on = fits and phases > 0 and saved > CLEARLY * spent
+    chosen = replace(plan, settings=replace(settings, compile="on" if on else "off"))
+    if not phases or saved < spent:  # nothing that a person would miss
+        return chosen
+    told = f"it may save {saved:,.0f} s of {train_s:,.0f} s of training, and takes about {spent:,.0f} s"
+    return chosen.because(f"compile {'on' if on else 'off'}: {missing or told}")
