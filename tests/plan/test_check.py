@@ -52,7 +52,7 @@ def test_a_plain_plan_has_no_warnings():
     (grid(phase(FROZEN, Cell(trainable=True, only="edit"), TRAIN, TRAIN)), r"blocks\.0 has no edit"),
     (grid(phase(*[TRAIN] * 4, epochs_fraction=0.5), phase(*[TRAIN] * 4, epochs_fraction=0.5, fresh=True)), r"fresh: true in every phase"),
     (grid(phase(FROZEN, replace(LORA, edit=Adapter(width=2)), TRAIN, TRAIN, epochs_fraction=0.5), phase(*[TRAIN] * 4, epochs_fraction=0.5)),
-     r"blocks\.0 with adapter w2 and then nothing"),
+     r"blocks\.0 with adapter w2 pfeiffer and then nothing"),
 ])  # fmt: skip
 def test_contradictions_are_refused(made, sentence):
     with pytest.raises(PlanError, match=sentence):

@@ -36,7 +36,8 @@ def test_cells_are_named_by_what_moves():
         ("lora(rank=4)", "lora r4 1.00"),
         ("lora(variant=ia3)", "ia3 1.00"),
         ("lora(variant=dora)", "dora r8 1.00"),
-        ("adapter(width=8)", "adapter w8 1.00"),
+        ("adapter(width=8)", "adapter w8 pfeiffer 1.00"),
+        ("adapter(width=4, placement=houlsby)", "adapter w4 houlsby 1.00"),
         ("bias_only", "bias 1.00"),
         ("norm_only", "norm 1.00"),
     ):

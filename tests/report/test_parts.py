@@ -59,12 +59,12 @@ def test_unknown_kinds_of_edits_are_still_named():
     edits = [
         {"kind": "lora", "rank": 4},
         {"kind": "lora", "rank": 8, "variant": "ia3"},
-        {"kind": "adapter", "width": 64},
+        {"kind": "adapter", "width": 64, "placement": "houlsby"},
         {"kind": "prompt"},
     ]
     cells = [cell(str(i), True, edit=edit) for i, edit in enumerate(edits)]
     found = table_of({"plan": {"phases": [{"cells": cells}]}})
-    assert [row[1] for row in reversed(found)] == ["lora 4", "ia3", "adapter 64", "prompt"]
+    assert [row[1] for row in reversed(found)] == ["lora 4", "ia3", "adapter 64 houlsby", "prompt"]
 
 
 @given(st.floats(-1e9, 1e9), st.floats(1e-6, 1e9), st.integers(2, 8))

@@ -19,9 +19,9 @@ from regraft.trunk.trunk import check_cover
 LORAS = [Lora(rank=2, variant=variant, alpha=4.0) for variant in ("plain", "rslora", "dora", "pissa", "ia3")]  # type: ignore[arg-type]
 ADAPTERS = [Adapter(width=4), Adapter(width=4, placement="houlsby")]
 EDITS = [*LORAS, *ADAPTERS]
-LABELS = [f"{edit.label}-{getattr(edit, 'placement', '')}" for edit in EDITS]
+LABELS = [edit.label for edit in EDITS]
 STAGE = {name: 2 if name == "resnet" else 1 for name in HOSTS}
-EXACT = {"lora r2", "rslora r2", "ia3", "adapter w4"}
+EXACT = {"lora r2", "rslora r2", "ia3", "adapter w4 pfeiffer", "adapter w4 houlsby"}
 
 ALL_HOSTS = tuple(sorted(HOSTS))
 every_edit = pytest.mark.parametrize("edit", EDITS, ids=LABELS)

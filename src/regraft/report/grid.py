@@ -107,7 +107,7 @@ def _edit_name(edit: dict[str, Any]) -> str:
     variant = str(edit.get("variant") or "plain")
     shown = kind if variant == "plain" else variant
     measure = edit.get("rank") if "rank" in edit and variant != "ia3" else edit.get("width")
-    return f"{shown} {measure}" if measure is not None else shown
+    return " ".join(str(part) for part in (shown, measure, edit.get("placement")) if part is not None)
 
 
 def _phase_head(number_: int, phase: dict[str, Any], plan: dict[str, Any]) -> Html:

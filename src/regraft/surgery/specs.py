@@ -70,7 +70,8 @@ class Adapter:
 
     @property
     def label(self) -> str:
-        return f"adapter w{self.width}"
+        """``adapter w64 pfeiffer``."""
+        return f"adapter w{self.width} {self.placement}"
 
     def added_parameters(self, linears: tuple[tuple[str, int, int], ...]) -> int:
         """As for ``Lora``. A stage that is no transformer block gets one adapter, behind its last layer."""
