@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 
 from regraft.data import forms
 from regraft.data.names import AUDIO_ENDINGS, IMAGE_ENDINGS, SPLIT_OF
@@ -61,7 +60,10 @@ class Facts:
             sum(map(len, present)) / count,
             sum(_is_number(value) for value in present) / count,
             sum(" " in value or not value.isascii() for value in present) / count,
-            *(sum(PurePath(value).suffix.lower() in endings for value in present) / count for endings in (IMAGE_ENDINGS, AUDIO_ENDINGS)),
+            *(
+                sum(value.lower().endswith(endings) for value in present) / count
+                for endings in (tuple(IMAGE_ENDINGS), tuple(AUDIO_ENDINGS))
+            ),
         )
 
     @property
