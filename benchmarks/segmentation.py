@@ -16,8 +16,9 @@ from typing import Any
 
 import torch
 
+from regraft.lineage import Store
 from regraft.tune.conduct import tune
-from regraft.tune.generation import Generation
+from regraft.tune.generation import Generation, open
 
 COMMON = {"model": "bundled:vision", "batch_size": 8, "lr": 1e-3, "precision": "fp32", "refit": False, "seed": 0}
 JOBS: dict[str, dict[str, Any]] = {
@@ -56,7 +57,12 @@ def main() -> None:
 
 
 def fitted(given: argparse.Namespace, plan: str, strategy: str, settings: dict[str, Any]) -> Generation:
-    generation = tune(given.data, store=given.store, name=f"{given.job}-{plan}-{given.seed}", strategy=strategy, **settings)
+    """What a store holds already is not trained again; where a run was cut short, it goes on."""
+    name, made = f"{given.job}-{plan}-{given.seed}", Store.locate(given.store)
+    if name in made.names():
+        generation = open(name, store=given.store)
+    else:
+        generation = tune(given.data, store=given.store, name=name, strategy=strategy, resume=True, **settings)
     print(plan, json.dumps(row(generation)), flush=True)
     return generation
 

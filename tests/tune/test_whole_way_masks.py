@@ -58,6 +58,12 @@ def test_frozen_stages_are_computed_once_for_all_maps(top):
     assert top.document["warnings"] == []
 
 
+def test_the_decoder_is_in_the_forecast(full):
+    forecast, cost = full.document["plan"]["cost"], full.record.manifest["cost"]
+    assert forecast["parameters"] == cost["parameters"]
+    assert forecast["trainable_parameters"] == cost["trainable_parameters"]
+
+
 def test_another_process_answers_the_same(top, store, data):
     image = str(next((data / "test" / "images").iterdir()))
     ran = subprocess.run([sys.executable, "-c", PREDICT, str(store), image], capture_output=True, text=True, check=True)

@@ -186,7 +186,8 @@ def _length_scale(outline: Outline, facts: Facts) -> float:
 def _split_operations(phase: Phase, outline: Outline, facts: Facts) -> tuple[float, float]:
     """Floating-point operations of one example's forward pass, below the boundary and from it up, the head with it."""
     per_stage = _operations(outline, facts)
-    head = 2.0 * outline.width * facts.num_classes * (facts.mean_length if outline.own_head != "none" else 1.0)
+    words = facts.mean_length if outline.own_head != "none" else 1.0
+    head = 2.0 * (outline.decoder.macs if outline.decoder else outline.width * facts.num_classes * words)
     return sum(per_stage[: phase.boundary]), sum(per_stage[phase.boundary :]) + head
 
 
@@ -235,7 +236,9 @@ def _kept_bytes(plan: Plan, stages: Sequence[StageOutline]) -> int:
 
 
 def _said_bytes(outline: Outline, facts: Facts) -> float:
-    """Of one example: the logits at every place of a language model, and what their loss keeps of them."""
+    """Of one example: the logits at every place of a language model, and what their loss keeps of them; what a decoder and its loss keep."""
+    if outline.decoder:
+        return float(outline.decoder.activation_bytes)
     return LOGIT_COPIES * FP32_BYTES * facts.mean_length * facts.num_classes if outline.own_head != "none" else 0.0
 
 

@@ -22,11 +22,13 @@ def moving(cell: Cell, stage: StageOutline) -> int:
 
 
 def head_parameters(phase: Phase, outline: Outline, num_classes: int) -> int:
-    """Of the head that stands in ``phase``: weights and biases of a linear one, or what a head of sums holds; the host's own has no biases, and no weights
+    """Of the head that stands in ``phase``: weights and biases of a linear one, or what a decoder or a head of sums holds; the host's own has no biases, and no weights
     where its table is the stem's."""
     edit = phase.cells[-1].edit
     if outline.own_head != "none":
         return outline.width * num_classes if outline.own_head == "untied" else 0
+    if outline.decoder is not None:
+        return outline.decoder.parameters
     return edit.head_parameters(outline.width, num_classes) if isinstance(edit, Statistics) else (outline.width + 1) * num_classes
 
 

@@ -36,11 +36,15 @@ class StageOutline:
     convolutional: bool = False
     fresh: bool = False
 
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> StageOutline:
+        return cls(**{**document, "linears": tuple((path, ins, outs) for path, ins, outs in document["linears"])})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outline:
     """``probe_length``: tokens (or samples) of the example that was counted; 0 for images. ``own_head``: is the head the host's own output layer, pretrained
-    with it, and is its table that of the stem (tied)?"""
+    with it, and is its table that of the stem (tied)? ``decoder``: the head, where it is more than one linear layer."""
 
     reference: str
     family: str
@@ -51,6 +55,7 @@ class Outline:
     probe_length: int = 0
     pretraining_lr: float | None = None
     own_head: OwnHead = "none"
+    decoder: StageOutline | None = None
 
     @property
     def stage_names(self) -> tuple[str, ...]:
@@ -79,7 +84,6 @@ class Outline:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Outline:
-        stages = tuple(
-            StageOutline(**{**stage, "linears": tuple((p, i, o) for p, i, o in stage["linears"])}) for stage in document["stages"]
-        )
-        return cls(**{**document, "input": InputSpec.from_json(document["input"]), "stages": stages})
+        stages = tuple(StageOutline.from_json(stage) for stage in document["stages"])
+        decoder = StageOutline.from_json(held) if (held := document.get("decoder")) else None
+        return cls(**{**document, "input": InputSpec.from_json(document["input"]), "stages": stages, "decoder": decoder})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from regraft.plan.settings import Settings
 from regraft.plan.strategy import parse
 from regraft.plan.surgery import parse_surgery, split_model
 from regraft.surgery import heads
+from regraft.surgery.decoder_outline import decoder_outline
 from regraft.surgery.operation import operate_on_trunk
 from regraft.tasks import Task
 from regraft.trunk import load as models
@@ -187,6 +188,8 @@ def open_job(request: Request, dataset: Dataset, reference: str, work: Work = no
     job = Job(request=request, dataset=dataset, reference=reference, trunk=trunk, outline=measure(trunk), work=work, edits=edits)
     if (lengths := job.encoded("train").lengths) is not None:
         job.outline = measure(trunk, probe_length=max(1, round(float(lengths.mean()))))
+    if dataset.form.target == "mask":
+        job.outline = replace(job.outline, decoder=decoder_outline(job.task.head(trunk, job.num_classes, 0.0), trunk))
     return job
 
 
