@@ -44,6 +44,16 @@ def test_adding_in_steps_equals_all_at_once(examples):
 
 
 @pytest.mark.parametrize("means", [False, True])
+def test_a_copy_takes_examples_in_place_and_leaves_the_original(examples, means):
+    old = summed(examples, slice(0, 120), means=means)
+    features, targets, keys = (part[120:] for part in examples)
+    more = old.copied().taking(features, targets, keys, lift=lift)
+    assert np.abs(ridge.solve(more).weights - ridge.solve(summed(examples, means=means)).weights).max() < 1e-9
+    assert old.counts.sum() == 120
+    assert (ridge.solve(old).weights == ridge.solve(summed(examples, slice(0, 120), means=means)).weights).all()
+
+
+@pytest.mark.parametrize("means", [False, True])
 def test_what_is_removed_was_never_seen(examples, means):
     left = summed(examples, means=means) - summed(examples, slice(120, 200), means=means)
     never = summed(examples, slice(0, 120), means=means)

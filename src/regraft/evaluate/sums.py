@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.errors import RequestError
+from regraft.evaluate import triangle
 
 Doubles = NDArray[np.float64]
 Lift = Callable[[NDArray[np.float32]], Doubles]
@@ -38,7 +39,7 @@ MEAN_SHARPNESS = 20.0
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Part:
-    """Sums over some examples: ``gram`` (m, m), its lower triangle (``None`` for class means); ``cross`` (m, k); ``counts`` (k,)."""
+    """Sums over some examples: ``gram`` (m, m), its ``triangle`` (``None`` for class means); ``cross`` (m, k); ``counts`` (k,)."""
 
     gram: Doubles | None
     cross: Doubles
@@ -46,23 +47,19 @@ class Part:
 
     @classmethod
     def empty(cls, columns: int, num_classes: int, *, means: bool) -> Part:
-        gram = None if means else np.zeros((columns, columns), order="F")
-        return cls(gram, np.zeros((columns, num_classes)), np.zeros(num_classes, np.int64))
+        return cls(None if means else triangle.zeros(columns), np.zeros((columns, num_classes)), np.zeros(num_classes, np.int64))
 
     def summed(self, other: Part, sign: int) -> Part:
-        gram = None if self.gram is None or other.gram is None else np.asfortranarray(self.gram + sign * other.gram)
+        gram = None if self.gram is None or other.gram is None else self.gram + other.gram if sign > 0 else self.gram - other.gram
         return Part(gram, self.cross + sign * other.cross, self.counts + sign * other.counts)
 
     def add(self, lifted: Doubles, targets: NDArray[np.integer]) -> Part:
         """These sums with the examples (n, m) and their targets (n,); the gram is changed in place."""
-        from scipy.linalg.blas import dsyrk
-
-        gram = self.gram
-        if gram is not None and len(lifted):
-            gram = dsyrk(1.0, lifted.T, beta=1.0, c=gram, lower=1, overwrite_c=1)  # a view: nothing is copied
+        if self.gram is not None:
+            triangle.add_products(self.gram, lifted)
         onehot = np.zeros((len(targets), len(self.counts)))
         onehot[np.arange(len(targets)), targets] = 1.0
-        return Part(gram, self.cross + lifted.T @ onehot, self.counts + onehot.sum(0).astype(np.int64))
+        return Part(self.gram, self.cross + lifted.T @ onehot, self.counts + onehot.sum(0).astype(np.int64))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -76,16 +73,26 @@ class Sums:
     def of(cls, features: NDArray[np.float32], targets: NDArray[np.integer], keys: Sequence[int] | NDArray[np.uint64], *,
            lift: Lift, num_classes: int, means: bool = False) -> Sums:  # fmt: skip
         """Over ``features`` (n, width) of classes ``targets`` (n,) below ``num_classes``; ``keys`` (n,): a hash of each example's content."""
-        held = np.asarray(keys, np.uint64) % np.uint64(HELD_OUT) == 0
         columns = lift(np.zeros((1, features.shape[1]), np.float32)).shape[1]
+        empty = cls(*(Part.empty(columns, num_classes, means=means) for _ in range(2)))
+        return empty.taking(features, targets, keys, lift=lift)
+
+    def taking(
+        self, features: NDArray[np.float32], targets: NDArray[np.integer], keys: Sequence[int] | NDArray[np.uint64], *, lift: Lift
+    ) -> Sums:
+        """These sums with more examples, as in ``of``; the grams are changed in place, so that what was is no more."""
+        held = np.asarray(keys, np.uint64) % np.uint64(HELD_OUT) == 0
         parts = []
-        for rows in (np.flatnonzero(~held), np.flatnonzero(held)):
-            part = Part.empty(columns, num_classes, means=means)
+        for part, rows in ((self.rest, np.flatnonzero(~held)), (self.held, np.flatnonzero(held))):
             for start in range(0, len(rows), CHUNK):
                 chunk = rows[start : start + CHUNK]
                 part = part.add(lift(features[chunk]), targets[chunk])
             parts.append(part)
-        return cls(*parts)
+        return Sums(*parts)
+
+    def copied(self) -> Sums:
+        """The same, to be added to in place."""
+        return Sums(*(replace(part, gram=None if part.gram is None else part.gram.copy()) for part in (self.rest, self.held)))
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(self.rest.summed(other.rest, 1), self.held.summed(other.held, 1))
@@ -113,19 +120,18 @@ class Sums:
         return Sums(over(self.rest), over(self.held))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Everything, by name; triangles packed."""
+        """Everything, by name."""
         found: dict[str, NDArray[Any]] = {}
         for name, part in (("rest", self.rest), ("held", self.held)):
             found |= {f"{name}.cross": np.ascontiguousarray(part.cross), f"{name}.counts": part.counts}
             if part.gram is not None:
-                found[f"{name}.gram"] = packed(part.gram)
+                found[f"{name}.triangle"] = part.gram
         return found
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Sums:
         def part(name: str) -> Part:
-            gram = arrays.get(f"{name}.gram")
-            return Part(None if gram is None else unpacked(gram), arrays[f"{name}.cross"], arrays[f"{name}.counts"])
+            return Part(arrays.get(f"{name}.triangle"), arrays[f"{name}.cross"], arrays[f"{name}.counts"])
 
         return cls(part("rest"), part("held"))
 
@@ -155,7 +161,7 @@ def solve(sums: Sums) -> Ridge:
         return Ridge(_means(sums), 0.0, None)
     strength, error = choose(sums)
     assert sums.rest.gram is not None and sums.held.gram is not None
-    weights = _solved(sums.rest.gram + sums.held.gram, sums.rest.cross + sums.held.cross, strength)
+    weights = triangle.solve(sums.rest.gram + sums.held.gram, sums.rest.cross + sums.held.cross, ridge=strength)
     return Ridge(weights.T / error if error else weights.T * UNSURE, strength, error)
 
 
@@ -164,11 +170,11 @@ def choose(sums: Sums) -> tuple[float, float | None]:
     assert sums.rest.gram is not None and sums.held.gram is not None
     if not sums.held.counts.sum() or not sums.rest.counts.sum():
         return UNSURE, None
-    size = min(LEADING, len(sums.rest.gram))
-    values, vectors = np.linalg.eigh(sums.rest.gram[:size, :size])  # reads the lower triangle
+    size = min(LEADING, len(sums.rest.cross))
+    values, vectors = np.linalg.eigh(triangle.leading(sums.rest.gram, size))
     turned = vectors.T @ sums.rest.cross[:size]
     cross = vectors.T @ sums.held.cross[:size]
-    gram = vectors.T @ _whole(sums.held.gram[:size, :size]) @ vectors
+    gram = vectors.T @ triangle.leading(sums.held.gram, size) @ vectors
     total = float(sums.held.counts.sum())
     errors = []
     for strength in STRENGTHS:
@@ -176,33 +182,6 @@ def choose(sums: Sums) -> tuple[float, float | None]:
         errors.append(total - 2 * float((weights * cross).sum()) + float((weights * (gram @ weights)).sum()))
     best = int(np.argmin(errors))
     return STRENGTHS[best], float(np.sqrt(max(errors[best], 1e-12) / (total * len(sums.counts))))
-
-
-def packed(gram: Doubles) -> Doubles:
-    """The lower triangle as one row: column by column."""
-    return np.concatenate([gram[column:, column] for column in range(len(gram))])
-
-
-def unpacked(row: Doubles) -> Doubles:
-    size = int((np.sqrt(8 * len(row) + 1) - 1) / 2)
-    gram, at = np.zeros((size, size), order="F"), 0
-    for column in range(size):
-        gram[column:, column] = row[at : at + size - column]
-        at += size - column
-    return gram
-
-
-def _solved(gram: Doubles, cross: Doubles, strength: float) -> Doubles:
-    from scipy.linalg import cho_factor, cho_solve
-
-    gram.flat[:: len(gram) + 1] += strength
-    factor = cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
-    solution: Doubles = cho_solve(factor, cross, check_finite=False)
-    return solution
-
-
-def _whole(lower: Doubles) -> Doubles:
-    return np.tril(lower) + np.tril(lower, -1).T
 
 
 def _means(sums: Sums) -> Doubles:

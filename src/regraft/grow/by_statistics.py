@@ -65,12 +65,13 @@ class Summing(Growing):
         """The sums over everything that stays and everything that is new, over the classes of the child."""
         known, trunk = self.memory.classes, keeping.trunk_digest(network)
         tables = [self._of_this_trunk(row, table, trunk) for row, table in self.memory.features] + self.start
-        old = self.memory.sums if self.memory.sums is not None else summed.of_tables(head, tables, known, folder=self._folder)
+        held = self.memory.sums
+        old = summed.of_tables(head, tables, known, folder=self._folder) if held is None else held.copied()
         if leaving := [table.where(rows) for table in tables if (rows := self._leaving(table)).any()] + self.taken:
             old = old - summed.of_tables(head, leaving, known)
         old = old.with_classes([known.index(name) if name in known else None for name in self.classes])
         new = [keeping.summable(self.job, network, split, cache=self.cache) for split in self.learned]
-        total = old + summed.of_tables(head, new, self.classes) if new else old
+        total = summed.taking(old, head, new, self.classes)
         staying = [table.where(~self._leaving(table)) for table in tables]
         if self._folder is not None and tables:
             KeptArrays(self._folder / summed.FOLDER).put(summed.key_of(head, [*staying, *new], self.classes), total.arrays())

@@ -36,6 +36,11 @@ def of_rows(
     return Sums.of(features, targets, keys, lift=head.lifted, num_classes=num_classes, means=head.spec.how == "means")
 
 
+def taking(sums: Sums, head: StatisticsHead, tables: Sequence[Kept], classes: Sequence[str]) -> Sums:
+    """``sums`` over ``classes`` with the kept features of ``tables``; they are used up, as adding to them in place spares many times their reading."""
+    return sums.taking(*rows_of(tables, classes, width_of(head)), lift=head.lifted)
+
+
 def rows_of(tables: Sequence[Kept], classes: Sequence[str], width: int) -> tuple[NDArray[np.float32], NDArray[np.intp], NDArray[np.uint64]]:
     """Features (n, width), targets (n,) and keys (n,) of all ``tables``."""
     place = {name: index for index, name in enumerate(classes)}
