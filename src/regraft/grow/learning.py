@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from regraft import tasks
 from regraft.data.dataset import Dataset, Split, fingerprint
 from regraft.data.load import load_more, task_of
 from regraft.errors import RequestError
@@ -91,14 +92,34 @@ def finished(growth: Growth, memory: Memory, hooks: Hooks, *, dataset: Dataset) 
 def opened(growth: Growth, memory: Memory, hooks: Hooks) -> Dataset:
     """The data, over the parent's classes and then the new ones."""
     request = growth.request
+    _check_takes_more(memory)
     given = {name: request.settings[name] for name in ("valid_fraction", "test_fraction") if name in request.settings}
     dataset = load_more(request.data, memory.classes, columns=(request.input, request.target), task=request.task,
                         allow_rejected=request.allow_rejected, progress=hooks.work, **given)  # fmt: skip
     _check_same_question(dataset, memory, growth)
-    if dataset.form.target != "class":
-        raise RequestError(f"grow {memory.record.name}", f"its task is {dataset.task}, and only classifiers take on more of the same",
-                           "--new-task NAME, for a head of its own on this trunk; or regraft tune, for a generation of its own")  # fmt: skip
     return dataset
+
+
+def _check_takes_more(memory: Memory) -> None:
+    """A head that has no class for each example cannot be measured on what was kept of the old ones, which is kept by class: it goes on as another head."""
+    task = tasks.of(memory.manifest["task"]).bound(memory.manifest["facts"])
+    if task.form.target == "class":
+        return
+    begins = (
+        "the model's own words go on"
+        if task.form.parts == "turns"
+        else "it begins with what this one's knows"
+        if task.carry
+        else "it learns anew"
+    )
+    typed = (
+        f"{','.join(one.task.name for one in task.members)} --target {','.join(one.name for one in task.members)}"
+        if task.members
+        else task.name
+    )
+    raise RequestError(f"grow {memory.record.name}", f"its task is {task.name}, and only classifiers take on more of the same",
+                       f"--new-task NAME --task {typed}, for a head of its own on this trunk: {begins}, and {memory.record.name} stays as it is; "
+                       "or regraft tune on the old and the new examples together")  # fmt: skip
 
 
 def _check_same_question(dataset: Dataset, memory: Memory, growth: Growth) -> None:

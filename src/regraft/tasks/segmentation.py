@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from regraft.data import masks
@@ -37,6 +38,24 @@ Marks = NDArray[Any]
 def head(trunk: Trunk, num_classes: int, dropout: float = 0.0) -> PyramidHead:
     """Raises ``TrunkError`` for a trunk that gives no maps."""
     return PyramidHead([level.channels for level in levels(trunk)], trunk.width, num_classes, dropout)
+
+
+@torch.no_grad()
+def carried(head: nn.Module, made: nn.Module, known: Sequence[str], classes: Sequence[str]) -> nn.Module:
+    """``made``, for ``classes``, with all that ``head``, for the classes ``known``, has learned on maps of the same sizes, and its rows for those in both."""
+    theirs, ours = head.state_dict(), made.state_dict()
+    if not isinstance(head, PyramidHead) or {name: one.shape[1:] for name, one in theirs.items()} != {
+        name: one.shape[1:] for name, one in ours.items()
+    }:
+        return made
+    rows = [(known.index(one), place) for place, one in enumerate(classes) if one in known]
+    for name, tensor in ours.items():
+        if name.startswith("linear."):
+            for old, new in rows:
+                tensor[new] = theirs[name][old]
+        else:
+            tensor.copy_(theirs[name])
+    return made
 
 
 def at_pixels(logits: Tensor, size: Sequence[int]) -> Tensor:
@@ -130,6 +149,7 @@ def segmentation(facts: Mapping[str, Any] | None = None) -> Task:
         collect=collect,
         augmentations=PLACED,
         pictures=reading.picture,
+        carry=carried,
         bind=segmentation,
         facts=known,
     )
