@@ -1,6 +1,6 @@
 """Regraft beside the transformers Trainer on other tasks than one label for a text, with the same MiniLM, epochs, rate, batches and rows.
 
-    python benchmarks/task_peers.py wnut17|goemotions|rte|sick [--rows 2000] [--test-rows 0] [--epochs 3] [--lr 2e-4] --out OUT_FOLDER
+    python benchmarks/task_peers.py wnut17|goemotions|rte|sick [--rows 2000] [--dev-rows 500] [--test-rows 0] [--epochs 3] [--lr 2e-4] --out OUT_FOLDER
 
 Each is one whole process on one thread; what counts is the processor time of that process, as the machine may be shared. Regraft is given its
 own default strategy and the mean of the tokens, the Trainer the auto classes (first token and pooler but for tags) and batches grouped by length. rte
@@ -27,11 +27,12 @@ KINDS = {"wnut17": "tags", "goemotions": "set", "rte": "pair", "sick": "pair"}
 FIXED = ("refit=false", "label_smoothing=0", "wise_ft=1")
 
 
-def cut(job: str, rows: int, test_rows: int, folder: Path) -> None:
+def cut(job: str, most: dict[str, int], folder: Path) -> None:
+    """The first rows of each split, all of them for 0."""
     if job == "wnut17":
-        for name, most in (("train", rows), ("dev", 0), ("test", test_rows)):
+        for name, count in most.items():
             blocks = (DATA / "ner_wnut17" / f"{name}.tsv").read_text(encoding="utf-8").strip("\n").split("\n\n")
-            (folder / f"{name}.tsv").write_text("\n\n".join(blocks[: most or None]) + "\n", encoding="utf-8")
+            (folder / f"{name}.tsv").write_text("\n\n".join(blocks[: count or None]) + "\n", encoding="utf-8")
         return
     frames = {name: pandas.read_csv(path) for name in ("train", "dev", "test") if (path := DATA / job / f"{name}.csv").exists()}
     if "test" not in frames:
@@ -41,9 +42,8 @@ def cut(job: str, rows: int, test_rows: int, folder: Path) -> None:
         frames = {
             name: frame.rename(columns={"entailment": "label"})[["sentence1", "sentence2", "label"]] for name, frame in frames.items()
         }
-    frames["train"], frames["test"] = frames["train"].head(rows or None), frames["test"].head(test_rows or len(frames["test"]))
     for name, frame in frames.items():
-        frame.to_csv(folder / f"{name}.csv", index=False)
+        frame.head(most[name] or len(frame)).to_csv(folder / f"{name}.csv", index=False)
 
 
 def timed(command: list[str]) -> tuple[str, float]:
@@ -104,6 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("job", choices=sorted(KINDS))
     parser.add_argument("--rows", type=int, default=2000)
+    parser.add_argument("--dev-rows", type=int, default=500)
     parser.add_argument("--test-rows", type=int, default=0)
     parser.add_argument("--epochs", type=float, default=3)
     parser.add_argument("--lr", type=float, default=2e-4)
@@ -114,7 +115,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        cut(args.job, args.rows, args.test_rows, folder)
+        cut(args.job, {"train": args.rows, "dev": args.dev_rows, "test": args.test_rows}, folder)
         for name, contestant in (("regraft", regraft), ("trainer", trainer)):
             if args.only in (None, name):
                 row = {

@@ -29,7 +29,7 @@ def test_the_plan_says_what_has_no_vector_and_what_is_random(tmp_path, vectors):
     plan = rg.plan(write_tickets(tmp_path / "t.csv"), model=vectors, store=tmp_path / "store")
     said = " ".join((*plan.reasons, *plan.warnings))
     assert "words of train are unknown to the model" in said and "most often" in said
-    assert plan.strategy == "gradual_unfreezing" and plan.settings.lr == 1e-3
+    assert plan.strategy == "gradual_unfreezing" and plan.settings.lr == 3e-3
     assert [[cell.trainable for cell in phase.cells] for phase in plan.phases] == [[False, True, True, True], [True] * 4]
 
 

@@ -40,8 +40,9 @@ HIGHEST_RATE: dict[Kind, float] = {"transformer": 3e-4, "batch_norm": 1e-3, "con
 EDIT_FACTOR = 10.0
 """LoRA, adapters, biases alone: about ten times the rate of full fine-tuning (Schulman 2025; Zaken et al. 2021, 2106.10199)."""
 SCRATCH_EPOCHS_FACTOR = 2.0
-FRESH_RATE = 1e-3
-"""AdamW, where part of the trunk starts from random weights (recurrent layers over word vectors)."""
+FRESH_RATE = 3e-3
+"""AdamW, where part of the trunk starts from random weights (recurrent layers over word vectors). sst2 with GloVe, 5 epochs, on dev and held-back training
+sentences: 0.765 at 3e-3 (a GRU of 64), 0.734 and still rising at 1e-3 (of 128); one seed."""
 
 EPOCHS: dict[str, Sequence[tuple[int, float]]] = {
     "text": ((200, 30.0), (800, 15.0), (3_000, 10.0), (8_000, 6.0), (30_000, 4.0), (100_000, 3.0), (ANY, 2.0)),
