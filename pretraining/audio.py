@@ -147,13 +147,13 @@ def in_a_room(samples: Tensor, generator: torch.Generator) -> Tensor:
     return torch.fft.irfft(torch.fft.rfft(samples, size) * torch.fft.rfft(response, size), size)[:, :length]
 
 
-def with_noise(samples: Tensor, generator: torch.Generator) -> Tensor:
-    """Noise of a random colour, from 3 to 40 dB below the clip."""
+def with_noise(samples: Tensor, generator: torch.Generator, least_db: float = 3.0) -> Tensor:
+    """Noise of a random colour, from ``least_db`` to 40 dB below the clip."""
     count, length = samples.shape
     spectrum = torch.fft.rfft(torch.randn(count, length, generator=generator))
     slope = torch.empty(count, 1).uniform_(-1.0, 0.3, generator=generator)
     noise = torch.fft.irfft(spectrum * (torch.arange(spectrum.shape[1]) + 10.0) ** slope, length)
-    level = 10 ** (-torch.empty(count, 1).uniform_(3, 40, generator=generator) / 20)
+    level = 10 ** (-torch.empty(count, 1).uniform_(least_db, 40, generator=generator) / 20)
     scale = level * samples.norm(dim=1, keepdim=True) / noise.norm(dim=1, keepdim=True).clamp(min=1e-6)
     return samples + noise * scale
 

@@ -27,7 +27,6 @@ import regraft as rg
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 MOST_WORDS, MOST_DIGITS = 5, 3
-SHARE_DIGITS = 0.45
 HELD = 6
 """Every so many voices one is never learned from: it says what is valid and test."""
 LONGEST = 3 * SAMPLE_RATE
@@ -37,8 +36,8 @@ LOW, HIGH, CURVE_DB = 60.0, 8_000.0, 8.0
 
 def speak(args: argparse.Namespace) -> None:
     (args.out / "clips").mkdir(parents=True, exist_ok=True)
-    speaker, chance = Speaker(args.library), np.random.default_rng(0)
-    said = texts(phrases(args.texts), chance)
+    speaker, chance = Speaker(args.library), np.random.default_rng(args.seed)
+    said = texts(phrases(args.texts), args.digits, chance)
     sizes = {"train": args.clips, "valid": args.held, "test": args.held}
     rows = []
     for split, count in sizes.items():
@@ -50,7 +49,7 @@ def speak(args: argparse.Namespace) -> None:
                 continue
             rate = SAMPLE_RATE // int(chance.integers(1, 3))
             name = f"{len(rows):05d}.wav"
-            heard = recorded(wave, chance)
+            heard = recorded(wave, chance, args.least_db)
             soundfile.write(args.out / "clips" / name, resample_poly(heard, rate, SAMPLE_RATE), rate, subtype="PCM_16")
             rows.append((name, text, split))
             count -= 1
@@ -66,10 +65,10 @@ def phrases(file: Path) -> list[list[str]]:
     return [found for found in words if found]
 
 
-def texts(found: list[list[str]], chance: np.random.Generator) -> Iterator[str]:
-    """Digit words, as often one alone as several; else up to ``MOST_WORDS`` words of a phrase."""
+def texts(found: list[list[str]], digits: float, chance: np.random.Generator) -> Iterator[str]:
+    """In a share of ``digits`` digit words, as often one alone as several; else up to ``MOST_WORDS`` words of a phrase."""
     while True:
-        if chance.random() < SHARE_DIGITS:
+        if chance.random() < digits:
             count = 1 if chance.random() < 0.5 else int(chance.integers(2, MOST_DIGITS + 1))
             yield " ".join(chance.choice(DIGITS, count))
         else:
@@ -86,12 +85,12 @@ def spoken(speaker: Speaker, text: str, variant: str, chance: np.random.Generato
     return wave.astype(np.float32) / 32768 if 1_600 <= len(wave) <= LONGEST else None
 
 
-def recorded(wave: np.ndarray, chance: np.random.Generator) -> np.ndarray:
-    """As through a microphone in some room: silence around it, an echo, a tone, noise and a loudness of its own."""
+def recorded(wave: np.ndarray, chance: np.random.Generator, least_db: float) -> np.ndarray:
+    """As through a microphone in some room: silence around it, an echo, a tone, noise (``least_db`` below it or more) and a loudness of its own."""
     around = [int(chance.integers(0, 2_400)) * (chance.random() < 0.5) for _ in range(2)]
     generator = torch.Generator().manual_seed(int(chance.integers(1 << 31)))
     clip = torch.from_numpy(toned(np.pad(wave, around), chance))[None]
-    heard = with_noise(in_a_room(clip, generator), generator)[0].numpy()
+    heard = with_noise(in_a_room(clip, generator), generator, least_db)[0].numpy()
     return heard * (chance.uniform(0.1, 0.9) / max(np.abs(heard).max(), 1e-6))
 
 
@@ -106,10 +105,15 @@ def toned(wave: np.ndarray, chance: np.random.Generator) -> np.ndarray:
 
 def tune(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
-    made = rg.tune(
-        args.out / "spoken.csv", model="bundled:audio", strategy="full", name=args.name, store=args.store, resume=True, epochs=args.epochs,
-        lr=args.lr, batch_size=16, schedule="cosine", label_smoothing=0.0, augment={"noise": 0.05, "spec_augment": 1}, allow_rejected=True,
-    )  # fmt: skip
+    options = {
+        "strategy": "full", "name": args.name, "store": args.store, "resume": True, "epochs": args.epochs, "lr": args.lr, "batch_size": 16,
+        "schedule": "cosine", "augment": {"noise": 0.05, "spec_augment": 1}, "allow_rejected": True,
+    }  # fmt: skip
+    table = args.out / "spoken.csv"
+    if args.parent:
+        made = rg.grow(args.parent, table, new_task=args.name, task="speech-recognition", control=False, **options)
+    else:
+        made = rg.tune(table, model="bundled:audio", **options)
     print({split: {name: round(metric["value"], 4) for name, metric in found.items()} for split, found in made.metrics.items()})
 
 
@@ -119,15 +123,19 @@ if __name__ == "__main__":
     speaking = verbs.add_parser("speak")
     speaking.add_argument("out", type=Path)
     speaking.add_argument("--texts", type=Path, required=True, help="a text file in English")
-    speaking.add_argument("--clips", type=int, default=12_000, help="to learn from")
-    speaking.add_argument("--held", type=int, default=300, help="clips of valid, and of test")
+    speaking.add_argument("--clips", type=int, default=4_000, help="to learn from")
+    speaking.add_argument("--held", type=int, default=200, help="clips of valid, and of test")
+    speaking.add_argument("--digits", type=float, default=0.45, help="share of clips that are digit words")
+    speaking.add_argument("--least-db", type=float, default=3.0, help="how far below a clip its noise is, at least")
+    speaking.add_argument("--seed", type=int, default=0)
     speaking.add_argument("--library", default="libespeak-ng.so.1")
     speaking.set_defaults(run=speak)
     tuning = verbs.add_parser("tune")
     tuning.add_argument("out", type=Path)
     tuning.add_argument("--store", default=".regraft")
     tuning.add_argument("--name", default="spoken")
-    tuning.add_argument("--epochs", type=float, default=5.0)
+    tuning.add_argument("--parent", default="", help="a generation to go on from")
+    tuning.add_argument("--epochs", type=float, default=3.0)
     tuning.add_argument("--lr", type=float, default=1.5e-3)
     tuning.set_defaults(run=tune)
     arguments = parser.parse_args()
