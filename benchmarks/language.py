@@ -33,9 +33,7 @@ from regraft.tune.job import Job, open_data, open_job
 MODEL = "bundled:decoder"
 FULL = {"strategy": "full", "batch_size": 8, "packing": True, "refit": False}
 LORA = {**FULL, "strategy": "lora(rank=16, alpha=32)"}
-RATES = {"full": (1e-3, 3e-3), "lora": (3e-3, 1e-2)}
 PAIRS = {"strategy": "lora(rank=16, alpha=32)", "batch_size": 8, "refit": False, "objective": "dpo(beta=0.1, sft=0.1)"}
-PAIR_RATES = (1e-3, 3e-4)
 WAYS = {"padded, random batches": 16, "padded, batches by length": 16, "packed": 8}
 """Examples, or packed rows, of a step: of about two examples each, so that a step learns about as much in all three."""
 TIMED = 360
@@ -67,7 +65,7 @@ def tuned(data: Path, store: Path, name: str, **options: Any) -> Any:
     return made
 
 
-def instructions(data: Path, store: Path, seeds: list[int], epochs: float) -> None:
+def instructions(data: Path, store: Path, seeds: list[int], epochs: float, rates: dict[str, list[float]]) -> None:
     file = data / "llm" / "alpaca_en_demo.json"
     job = job_of(file)
     encoded, start = job.encoded("test"), job.network(dropout=0.0, seed=0)
@@ -76,7 +74,7 @@ def instructions(data: Path, store: Path, seeds: list[int], epochs: float) -> No
     said(what="perplexity before", **before)
     best, values = {}, {}
     for name, options in (("full", FULL), ("lora", LORA)):
-        tried = {lr: tuned(file, store, f"{name}-{lr:g}", lr=lr, seed=0, epochs=epochs, **options) for lr in RATES[name]}
+        tried = {lr: tuned(file, store, f"{name}-{lr:g}", lr=lr, seed=0, epochs=epochs, **options) for lr in rates[name]}
         best[name] = min(tried, key=lambda lr: tried[lr].metrics["valid"]["perplexity"]["value"])
         values[name] = [tried[best[name]].metrics["test"]["perplexity"]["value"]]
         said(what="an answer", how=name, text=tried[best[name]].predict(["Give three tips for staying healthy."])[0]["answer"])
@@ -137,10 +135,10 @@ def packing(data: Path, repeats: int) -> None:
     said(what="packing", times_packed={name: round(float(np.median(found) / packed), 3) for name, found in seconds.items()})
 
 
-def preferences(data: Path, store: Path, seeds: list[int], epochs: float) -> None:
+def preferences(data: Path, store: Path, seeds: list[int], epochs: float, rates: list[float]) -> None:
     file = data / "llm" / "dpo_en_demo.json"
-    made = {lr: tuned(file, store, f"dpo-{lr:g}", lr=lr, seed=0, epochs=epochs, **PAIRS) for lr in PAIR_RATES}
-    job, start = job_of(file), rebuild.start(lineage.Store.locate(store), made[PAIR_RATES[0]].record)
+    made = {lr: tuned(file, store, f"dpo-{lr:g}", lr=lr, seed=0, epochs=epochs, **PAIRS) for lr in rates}
+    job, start = job_of(file), rebuild.start(lineage.Store.locate(store), made[rates[0]].record)
     found = {split: job.task.answers(evidence.logits(start, job.encoded(split), task=job.task)) for split in ("valid", "test")}
     before = {split: float(np.exp(-rows[:, 0].sum() / rows[:, 2].sum())) for split, rows in found.items()}
     said(what="perplexity of chosen answers before", **before)
@@ -179,13 +177,16 @@ if __name__ == "__main__":
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--epochs", type=float, default=2.0)
     parser.add_argument("--repeats", type=int, default=3, help="of the epochs that are timed")
+    for name, rates in (("full", "1e-3,3e-3"), ("lora", "3e-3,1e-2"), ("pairs", "3e-4,1e-3")):
+        parser.add_argument(f"--{name}", default=rates, help="learning rates, of which valid chooses")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     numbers = [int(seed) for seed in asked.seeds.split(",")]
+    rates = {name: [float(rate) for rate in getattr(asked, name).split(",")] for name in ("full", "lora", "pairs")}
     parts = {
-        "instructions": lambda: instructions(asked.data, asked.out, numbers, asked.epochs),
+        "instructions": lambda: instructions(asked.data, asked.out, numbers, asked.epochs, rates),
         "packing": lambda: packing(asked.data, asked.repeats),
-        "preferences": lambda: preferences(asked.data, asked.out, numbers, asked.epochs),
+        "preferences": lambda: preferences(asked.data, asked.out, numbers, asked.epochs, rates["pairs"]),
         "masks": lambda: masks(asked.data, asked.out),
     }
     for part in asked.only.split(","):

@@ -57,6 +57,8 @@ def write_tokens(out: Path, sources: dict[str, Path]) -> None:
         tokenizer_object=tokenizer, eos_token=END, pad_token=PAD, model_max_length=LENGTH, clean_up_tokenization_spaces=False
     )
     fast.save_pretrained(out)
+    described = json.loads((out / "tokenizer_config.json").read_text()) | {"tokenizer_class": "PreTrainedTokenizerFast"}
+    (out / "tokenizer_config.json").write_text(json.dumps(described, indent=2) + "\n")  # by the name that older versions know too
     end = tokenizer.token_to_id(END)
     order = np.random.default_rng(0)
 

@@ -8,7 +8,7 @@ from regraft.errors import PlanError, RequestError
 from regraft.plan.surgery import FORMS, parse_surgery, split_model
 from regraft.surgery.specs import KINDS, edit_from_json, edit_json
 from regraft.surgery.steps import Step
-from regraft.surgery.structure import STRUCTURAL, Deepen, Drop, Insert, Prune, Replace, Widen
+from regraft.surgery.structure import STRUCTURAL, Deepen, Drop, Insert, Prune, Quantize, Replace, Widen
 
 
 @pytest.mark.parametrize(
@@ -60,5 +60,5 @@ def test_a_model_with_surgery_is_told_from_one_without():
 
 def test_every_structural_edit_can_be_typed_and_stored():
     assert set(FORMS) == set(STRUCTURAL) <= set(KINDS)
-    for edit in (Drop(), Insert(module="block"), Replace(block="blocks.1"), Prune(what="heads"), Widen(noise=0.1), Deepen()):
+    for edit in (Drop(), Insert(module="block"), Replace(block="blocks.1"), Prune(what="heads"), Widen(noise=0.1), Deepen(), Quantize()):
         assert edit_from_json(edit_json(edit)) == edit

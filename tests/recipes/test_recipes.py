@@ -6,6 +6,7 @@ import csv
 import json
 from collections import defaultdict
 from dataclasses import fields
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ DATA = {
     "alexnet_full": "flowers12", "alexnet_last_layers": "flowers12", "vgg16_first_layers_frozen": "flowers12",
     "resnet50_first_layers_frozen": "flowers12", "resnet50_cifar10": "cifar10", "vit_b16_head": "flowers12",
     "chest_xray": "chest_xray", "chest_xray_scratch": "chest_xray", "industrial_defects": "magnetic_tile",
+    "industrial_masks": "magnetic_tile masks",
     "spoken_words": "speech_commands_mini", "spoken_digits_ctc": "fsdd",
     "bert_full": "banking77", "bert_lora": "banking77",
     "entailment_pairs": "rte", "several_tasks": "sick", "relatedness_score": "sick", "emotions": "goemotions", "entities": "ner_wnut17",
@@ -51,7 +53,7 @@ FIRST = {
 
 def test_every_recipe_has_data_here():
     assert {path.stem for path in RECIPES.glob("*.yaml")} == set(DATA)
-    assert len(DATA) == 24
+    assert len(DATA) == 25
 
 
 @pytest.mark.parametrize("name", sorted(DATA))
@@ -83,10 +85,10 @@ def same_words(one: str, other: str) -> bool:
 
 
 def model_of(reference: str, folder: Path, texts: list[str]) -> str:
-    """Itself where it can be loaded here without a network, else the same architecture with random weights."""
+    """Itself where it can be loaded here without a network and is quick, else the same architecture with random weights."""
     if reference.startswith("hf:bert") or reference == "bundled:minilm":
         return small_models.bert(folder / "bert", texts)
-    if reference == "hf:gpt2":
+    if reference == "bundled:decoder":
         return f"file:{decoder_folder(folder / 'decoder')}"
     if reference == "bundled:vision" and not any(model.reference == reference and model.offline for model in available()):
         return "module:small_models.resnet50"
@@ -109,6 +111,8 @@ def cut_of(shared: Path, name: str, folder: Path) -> tuple[Path, list[str]]:
         return digits(shared / name, folder / "cut"), []
     if name == "camvid":
         return masked(shared / name, folder / "cut"), []
+    if name == "magnetic_tile masks":
+        return tiles(shared / "magnetic_tile", folder / "cut"), []
     source = shared / name / "train" if (shared / name / "train").is_dir() else shared / name
     source = source / "images" if (source / "images").is_dir() else source
     classes = sorted(path for path in source.iterdir() if path.is_dir())[:CLASSES]
@@ -149,6 +153,15 @@ def masked(source: Path, place: Path) -> Path:
             (place / split / level).mkdir(parents=True)
             for file in sorted((source / split / level).iterdir())[:PER_CLASS]:
                 (place / split / level / file.name).symlink_to(file.resolve())
+    return place
+
+
+def tiles(source: Path, place: Path) -> Path:
+    """The first tiles of some classes and their masks."""
+    for split, kind, level in product(("train", "test"), ("crack", "blowhole", "free"), ("images", "masks")):
+        (place / split / level / kind).mkdir(parents=True)
+        for file in sorted((source / split / level / kind).iterdir())[:4]:
+            (place / split / level / kind / file.name).symlink_to(file.resolve())
     return place
 
 

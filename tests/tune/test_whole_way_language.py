@@ -95,6 +95,14 @@ def test_preferences_are_learned_from_where_that_ended(tuned, place):
     assert made.predict(["May I have cake?"])[0]["answer"] is not None
 
 
+def test_preferences_over_a_model_with_surgery_are_measured_from_its_start(place):
+    options = {**OPTIONS, "packing": False, "epochs": 1.0}
+    model = f"file:{place / 'decoder'}+drop(blocks.1)"
+    made = rg.tune(place / "wishes.json", store=place / "store", model=model, name="shorter", **options)
+    again = made.evaluate(place / "wishes.json")
+    assert again["metrics"]["preference_accuracy"]["value"] > 0.5
+
+
 def test_a_template_without_answers_is_refused(tmp_path):
     folder = decoder_folder(tmp_path / "decoder", template=FORGETFUL)
     with pytest.raises(DataError, match="the mask is empty by the tokenizer's own chat template"):

@@ -82,8 +82,10 @@ def _strategy(facts: Facts, outline: Outline, probe: ProbeResult | None) -> tupl
 
 def _of_words(outline: Outline) -> tuple[str, str]:
     """For a language model that learns what to say."""
-    size = f"{outline.parameters / 1e6:,.0f} million parameters"
-    if outline.parameters < priors.LORA_FROM:
+    linear = sum(into * out for stage in outline.stages for _, into, out in stage.linears)  # quantised, they are no parameters
+    weights = max(outline.parameters, linear)
+    size = f"{weights / 1e6:,.0f} million parameters"
+    if weights < priors.LORA_FROM:
         return "full", f"full: a model of {size} is small enough to move as a whole"
     return "lora(rank=16, alpha=32)", (
         f"lora(rank=16, alpha=32): on every linear layer of a model of {size}; that learns instructions as full tuning does (Schulman 2025), without a gradient "

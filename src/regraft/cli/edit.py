@@ -1,4 +1,4 @@
-"""``regraft edit NAME SURGERY``: insert, replace, drop, prune, widen, deepen; recorded and reversible."""
+"""``regraft edit NAME SURGERY``: insert, replace, drop, prune, widen, deepen, quantize; recorded and reversible."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run(
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
-    """Surgery on a generation: drop, insert, replace, prune, widen, deepen; measured before and after, taken back with --undo."""
+    """Surgery on a generation: drop, insert, replace, prune, widen, deepen, quantize; measured before and after, taken back with --undo."""
     from regraft.grow.edit import edit
     from regraft.grow.edit import undo as take_back
 

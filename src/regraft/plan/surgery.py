@@ -6,6 +6,7 @@ replace(activation=relu, at=blocks.2:)          activation, norm, pooling, head 
 prune(heads, amount=0.25, at=all)               heads or channels; criterion=
 widen(factor=1.5, at=blocks.3)                  noise=
 deepen(after=blocks.3)
+quantize(nf4)                                   nf4 or fp4; at=
 drop(4, 5) + prune(channels, amount=0.5)        one after the other
 
 bundled:minilm + drop(blocks.1, blocks.3, blocks.5)                  a model with its surgery, wherever a model is named
@@ -43,6 +44,7 @@ FORMS = {
     "prune": Form(first="what"),
     "widen": Form(),
     "deepen": Form(where="after", everywhere=""),
+    "quantize": Form(first="levels"),
 }
 
 
@@ -100,4 +102,5 @@ def _example(kind: str) -> str:
         "prune": "prune(heads, amount=0.25, at=blocks.2)",
         "widen": "widen(factor=1.5, at=blocks.2)",
         "deepen": "deepen(after=blocks.2)",
+        "quantize": "quantize(nf4, at=blocks.2)",
     }[kind]

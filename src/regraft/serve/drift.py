@@ -12,6 +12,7 @@ from regraft.serve import rebuild
 from regraft.serve.rebuild import Rebuilt
 from regraft.surgery import edits
 from regraft.surgery.edits import EditRecord
+from regraft.surgery.quantize import dequantized
 from regraft.trunk.network import HEAD
 
 
@@ -33,6 +34,7 @@ def between(store: Store, start: Generation, end: Generation) -> dict[str, float
 
 
 def _folded(rebuilt: Rebuilt) -> Rebuilt:
+    dequantized(rebuilt.network)
     for document in rebuilt.manifest["edits"]:
         record = EditRecord.from_json(document)
         if record.edit.is_linear:

@@ -28,6 +28,8 @@ from regraft.serve import probe, rebuild, to_onnx, to_peft, to_timm, to_transfor
 from regraft.serve.rebuild import Rebuilt
 from regraft.surgery import edits
 from regraft.surgery.edits import EditRecord
+from regraft.surgery.quantize import dequantized
+from regraft.surgery.structure import Quantize
 from regraft.trunk.network import HEAD
 from regraft.trunk.trunk import Inputs
 
@@ -90,10 +92,11 @@ def export(store: Store, reference: str, to: str, path: Path) -> dict[str, Any]:
 
 def _fold(rebuilt: Rebuilt, asked: str, *, all_of_them: bool) -> None:
     """Fold what can be folded. Raises ``RequestError`` for what no class of another library has room for, where that is asked of ``all_of_them``."""
+    dequantized(rebuilt.network)
     for record in (EditRecord.from_json(row) for row in rebuilt.manifest["edits"]):
         if record.edit.is_linear:
             edits.merge(rebuilt.network, record)
-        elif record.stage != HEAD and all_of_them:
+        elif record.stage != HEAD and all_of_them and not isinstance(record.edit, Quantize):
             raise RequestError(
                 asked, f"{record.edit.label} in {record.stage} is no part of that library's model", "--to bundle, which holds everything"
             )

@@ -25,7 +25,7 @@ from regraft.errors import LineageError
 from regraft.lineage.record import Generation
 from regraft.lineage.store import Store
 from regraft.spec import InputSpec
-from regraft.surgery.edits import EditRecord
+from regraft.surgery.edits import EditRecord, is_structural
 from regraft.surgery.edits import rebuild as stand_edits
 from regraft.surgery.heads import LinearHead, strip
 from regraft.tasks import Task
@@ -109,10 +109,12 @@ def start(store: Store, generation: Generation) -> Network:
 
 
 def pretrained(store: Store, generation: Generation) -> Trunk:
-    """The trunk as it was before any training, from the store, its own head off."""
+    """The trunk as it was before any training, from the store, its own head off; with the surgery that its reference asks for."""
     trunk = load.rebuild(generation.manifest["source"], store.assets(generation))
     trunk.pooling, trunk.input = generation.manifest["pooling"], InputSpec.from_json(generation.manifest["input"])
     strip(trunk)
+    records = [EditRecord.from_json(row) for row in generation.manifest["edits"]]
+    stand_edits(Network(trunk, LinearHead(trunk.width, 1, trunk.pooling)), [one for one in records if is_structural(one.edit)])
     files = store.tensor_files(store.read("bases", generation.base or ""))
     load_state(trunk.host, {name.removeprefix("host."): place for name, place in files.items() if name.startswith("host.")})
     if trunk.own_head is not None and not trunk.ties_head:

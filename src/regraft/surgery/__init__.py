@@ -16,7 +16,7 @@ from typing import Any
 
 PLACES = {
     "Adapter": "surgery.specs", "Lora": "surgery.specs", "edit_from_json": "surgery.specs", "edit_json": "surgery.specs",
-    "Deepen": "surgery.structure", "Drop": "surgery.structure", "Insert": "surgery.structure", "Prune": "surgery.structure",
+    "Deepen": "surgery.structure", "Drop": "surgery.structure", "Insert": "surgery.structure", "Prune": "surgery.structure", "Quantize": "surgery.structure",
     "Replace": "surgery.structure", "Widen": "surgery.structure", "Step": "surgery.steps",
     "EditRecord": "surgery.edits", "apply": "surgery.edits", "merge": "surgery.edits", "rebuild": "surgery.edits", "undo": "surgery.edits",
     "Network": "trunk.network", "operate": "surgery.operation", "take_back": "surgery.operation",

@@ -21,7 +21,7 @@ from typing import Any
 from torch import Tensor
 
 from regraft.errors import TrunkError, suggest
-from regraft.surgery import adapter, deepen, drop, insert, lora, prune, statistics, swap, widen
+from regraft.surgery import adapter, deepen, drop, insert, lora, prune, quantize, statistics, swap, widen
 from regraft.surgery.changes import Changes, watched
 from regraft.surgery.flow import answers, probe_inputs
 from regraft.surgery.sites import Site, is_edited, uncover
@@ -58,6 +58,7 @@ REGISTRY: dict[str, Kind] = {
     "prune": Kind(prune.find, prune.install),
     "widen": Kind(widen.find, widen.install),
     "deepen": Kind(deepen.find, deepen.install),
+    "quantize": Kind(quantize.find, quantize.install),
 }
 TOLERANCE = 1e-4
 """How far an edit that keeps the function may move a logit of the probe, relative to the largest; rounding alone moves them by less."""

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from regraft.errors import TrunkError
+from regraft.surgery.quantize import QuantizedLinear
 from regraft.surgery.sites import Site, stand, uncover
 from regraft.surgery.specs import Lora
 from regraft.trunk.layers import linear_layers
@@ -65,7 +66,12 @@ def install(network: Network, sites: Sequence[Site], edit: Lora) -> None:
 
 
 def fold(network: Network, sites: Sequence[Site]) -> None:
-    """Merge into the base weights, in fp32 equal to the unmerged layer within 1e-5, and leave the plain layers there."""
+    """Merge into the base weights, in fp32 equal to the unmerged layer within 1e-5, and leave the plain layers there. Raises ``TrunkError`` where they
+    are quantised, as they cannot take it up."""
+    for site in sites:
+        if isinstance(network.host.get_submodule(site.path).get_submodule("base_layer"), QuantizedLinear):
+            raise TrunkError(f"merge LoRA at {site.path}", "the weights under it are quantised and would round it away",
+                             "regraft export --to hf, which writes plain weights")  # fmt: skip
     for site in sites:
         layer: Any = network.host.get_submodule(site.path)
         layer.merge(adapter_names=list(layer.active_adapters))
@@ -104,6 +110,8 @@ def exactly(paths: Sequence[str]) -> str:
 def _inject(skeleton: nn.Module, config: PeftConfig, name: str) -> None:
     from peft import inject_adapter_in_model
 
+    if next(skeleton.parameters(), None) is None:  # quantised layers have none, by which peft finds the device
+        skeleton.hf_device_map = {"": next(skeleton.buffers()).device}  # type: ignore[assignment]
     try:
         inject_adapter_in_model(config, skeleton, adapter_name=name)
     except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from regraft.errors import TrunkError
+from regraft.errors import RequestError, TrunkError
 from regraft.surgery.edits import EditRecord, apply, undo
 from regraft.surgery.heads import LinearHead
 from regraft.surgery.steps import Step
@@ -23,7 +23,7 @@ def operate(network: Network, steps: Sequence[Step]) -> list[EditRecord]:
     try:
         for step in steps:
             done += _carry_out(network, step)
-    except TrunkError:
+    except RequestError:
         take_back(network, done)
         raise
     return done

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from regraft.errors import RequestError, suggest
 from regraft.surgery.placement import adapter_paths
-from regraft.surgery.structure import STRUCTURAL, Deepen, Drop, Insert, Prune, Replace, Widen, within
+from regraft.surgery.structure import STRUCTURAL, Deepen, Drop, Insert, Prune, Quantize, Replace, Widen, within
 
 LoraVariant = Literal["plain", "rslora", "dora", "pissa", "ia3"]
 Placement = Literal["houlsby", "pfeiffer"]
@@ -105,7 +105,7 @@ class Statistics:
         return num_classes * (self.width if self.how == "ridge" else width)
 
 
-Edit = Lora | Adapter | Statistics | Drop | Insert | Replace | Prune | Widen | Deepen
+Edit = Lora | Adapter | Statistics | Drop | Insert | Replace | Prune | Widen | Deepen | Quantize
 KINDS: dict[str, type] = {"lora": Lora, "adapter": Adapter, **STRUCTURAL}
 HEADS: dict[str, type] = {"statistics": Statistics}
 """What may stand in the cell of the head, and nowhere else."""

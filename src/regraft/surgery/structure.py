@@ -6,6 +6,7 @@
     prune      take out inner channels or attention heads          lossy
     widen      more inner channels (Net2Net, 1511.05641)           keeps the function
     deepen     one more stage of the same kind (Net2Net)           keeps the function
+    quantize   linear weights in four bits (QLoRA, 2305.14314)     lossy
 
 ``keeps_function``: does the model compute the same right after? Each is applied to one stage at a time (``surgery.edits.apply``).
 """
@@ -24,6 +25,7 @@ Pool = Literal["", "mean", "first", "last", "avg", "max"]
 HeadKind = Literal["", "linear", "mlp"]
 Inner = Literal["channels", "heads"]
 Criterion = Literal["l1", "l2"]
+Levels = Literal["nf4", "fp4"]
 Linears = tuple[tuple[str, int, int], ...]
 
 
@@ -176,4 +178,23 @@ class Deepen(Structural):
     keeps_function = True
 
 
-STRUCTURAL: dict[str, type] = {"drop": Drop, "insert": Insert, "replace": Replace, "prune": Prune, "widen": Widen, "deepen": Deepen}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantize(Structural):
+    """The weights of the stage's linear layers in four bits, by bitsandbytes (QLoRA, 2305.14314). ``levels``: "nf4", for weights that are spread as
+    a normal distribution is, or "fp4"."""
+
+    levels: Levels = "nf4"
+    kind = "quantize"
+    keeps_function = False
+
+    def __post_init__(self) -> None:
+        one_of("quantize", "levels", self.levels, Levels)
+
+    @property
+    def label(self) -> str:
+        return f"quantize {self.levels}"
+
+
+STRUCTURAL: dict[str, type] = {
+    "drop": Drop, "insert": Insert, "replace": Replace, "prune": Prune, "widen": Widen, "deepen": Deepen, "quantize": Quantize,
+}  # fmt: skip
