@@ -2,7 +2,7 @@
 
     (1 - weight) * task's loss + weight * T^2 * KL(softmax(teacher / T) || softmax(student / T))
 
-A teacher that knows only some of the classes teaches these alone, both softmaxes being taken over them: with the parent as the teacher of
+Of a set of labels each is an answer of its own, a sigmoid in the softmax's place, and their divergences are summed as their losses are. A teacher that knows only some of the classes teaches these alone, both softmaxes being taken over them: with the parent as the teacher of
 a network that grew new classes this is Learning without Forgetting (Li and Hoiem 2016, 1606.09282; their T is 2); with the same
 classes it is self-distillation. The teacher sees each example once, in eval mode and without augmentation.
 """
@@ -29,7 +29,10 @@ def distill(*, teacher: str = "parent", temperature: float = 2.0, weight: float 
 
 def _term(start: Start, ask: Ask, temperature: float, weight: float) -> Term:
     refuse_mixing(start, "distill")
-    one_label(start, "distill")
+    of_sets = start.task.form.target == "set"
+    if not of_sets:
+        one_label(start, "distill")
+    differ = set_divergence if of_sets else divergence
     held = start.brought(ask)
     known, columns = torch.as_tensor(held.logits).float(), torch.as_tensor(held.columns)
     if len(known) != len(start.train):
@@ -37,7 +40,7 @@ def _term(start: Start, ask: Ask, temperature: float, weight: float) -> Term:
 
     def shares(seen: Seen) -> Tensor:
         theirs = known[torch.as_tensor(seen.part.rows)].to(seen.logits.device)
-        return weight * divergence(theirs, seen.logits[:, columns.to(seen.logits.device)], temperature)
+        return weight * differ(theirs, seen.logits[:, columns.to(seen.logits.device)], temperature)
 
     def losses(inner: Losses) -> Losses:
         return lambda logits, targets: (1 - weight) * inner(logits, targets)
@@ -49,6 +52,14 @@ def divergence(teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
     """(B,) ``T^2 KL(teacher || student)`` of logits (B, m) softened by T; the square keeps gradients at one size for every T."""
     ours, theirs = (nn.functional.log_softmax(logits / temperature, dim=1) for logits in (student, teacher))
     return temperature**2 * nn.functional.kl_div(ours, theirs, reduction="none", log_target=True).sum(1)
+
+
+def set_divergence(teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
+    """(B,) ``T^2`` times the sum over labels of KL(teacher || student) between the answers yes and no, of logits (B, m) softened by T."""
+    theirs, ours = teacher / temperature, student / temperature
+    yes = theirs.sigmoid() * (nn.functional.logsigmoid(theirs) - nn.functional.logsigmoid(ours))
+    no = (-theirs).sigmoid() * (nn.functional.logsigmoid(-theirs) - nn.functional.logsigmoid(-ours))
+    return temperature**2 * (yes + no).sum(1)
 
 
 def refuse_mixing(start: Start, name: str) -> None:

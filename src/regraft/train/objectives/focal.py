@@ -2,7 +2,8 @@
 
     (1 - p)^gamma * task's loss,  p: the probability of the true class
 
-Of a mask each pixel is an example. With ``class_balanced`` beside it, it is the class-balanced focal loss of 1901.05555 (there over a softmax).
+Of a mask each pixel is an example; of a set of labels each label is one, over a sigmoid as in the paper, and where targets are mixed 1 - p is
+|target - probability| (2006.04388). With ``class_balanced`` beside it, it is the class-balanced focal loss of 1901.05555 (there over a softmax).
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ def focal(*, gamma: float = 2.0) -> Declared:
 
 
 def _term(start: Start, gamma: float) -> Term:
+    if start.task.form.target == "set":
+        return Term(losses=lambda inner: _of_labels(inner, gamma))
     one_label_each(start, "focal")
 
     def changed(inner: Losses) -> Losses:
@@ -31,3 +34,13 @@ def _term(start: Start, gamma: float) -> Term:
         return losses
 
     return Term(losses=over_examples(start, changed))
+
+
+def _of_labels(inner: Losses, gamma: float) -> Losses:
+    """The sum over the labels of an example, each of which is asked for by itself."""
+
+    def losses(logits: Tensor, targets: Tensor) -> Tensor:
+        each = inner(logits.reshape(-1, 1), targets.reshape(-1, 1)).view(logits.shape)
+        return ((targets.to(logits) - logits.sigmoid()).abs() ** gamma * each).sum(1)
+
+    return losses
