@@ -99,7 +99,7 @@ class Job:
     def encoded(self, split: str, *, margin: float = 1.0) -> Encoded:
         """A split in the form that the model takes, made once. ``margin`` > 1 leaves room around images for random crops."""
         if (split, margin) not in self._encoded:
-            self._encoded[split, margin] = self._encode(self.dataset.splits[split], margin)
+            self._encoded[split, margin] = _encoded(self.dataset.splits[split], self.trunk, self.request, self.work, margin=margin)
         return self._encoded[split, margin]
 
     def learned(self, split: str, settings: Settings, *, margin: float = 1.0) -> Encoded:
@@ -122,16 +122,18 @@ class Job:
     def optional(self, split: str) -> Encoded | None:
         return self.encoded(split) if split in self.dataset.splits else None
 
-    def _encode(self, split: Split, margin: float) -> Encoded:
-        limit = int(self.request.settings.get("max_length", 0))
-        say = lambda done, total: self.work(f"reading {split.name}", done, total)  # noqa: E731
-        return encode(split, self.trunk.input, self.trunk.tokenizer, max_length=limit, margin=margin, progress=say)
-
     def network(self, *, dropout: float, seed: int, fresh: bool = False) -> Network:
         """A network of its own for one run: the pretrained trunk (random weights if ``fresh``), its classifier off, a new head on top."""
         torch.manual_seed(seed)
         trunk, _ = open_trunk(self.reference, self.request, pretrained=not fresh, language=speaks(self.dataset))
         return Network(trunk, self.task.head(trunk, len(self.dataset.classes), dropout))
+
+
+def _encoded(split: Split, trunk: Trunk, request: Request, work: Work, *, margin: float = 1.0) -> Encoded:
+    """``split`` as ``trunk`` takes it."""
+    limit = int(request.settings.get("max_length", 0))
+    return encode(split, trunk.input, trunk.tokenizer, max_length=limit, margin=margin,
+                  progress=lambda done, total: work(f"reading {split.name}", done, total))  # fmt: skip
 
 
 def open_data(request: Request, work: Work = no_work) -> Dataset:
@@ -185,9 +187,10 @@ def open_job(request: Request, dataset: Dataset, reference: str, work: Work = no
     if trunk.input.kind != dataset.kind:
         raise RequestError(f"tune {reference} on {request.data}", f"the model takes {trunk.input.kind}, the data is {dataset.kind}",
                            "regraft models --task " + dataset.task)  # fmt: skip
-    job = Job(request=request, dataset=dataset, reference=reference, trunk=trunk, outline=measure(trunk), work=work, edits=edits)
-    if (lengths := job.encoded("train").lengths) is not None:
-        job.outline = measure(trunk, probe_length=max(1, round(float(lengths.mean()))))
+    train = _encoded(dataset.splits["train"], trunk, request, work)
+    outline = measure(trunk, probe_length=0 if train.lengths is None else max(1, round(float(train.lengths.mean()))))
+    job = Job(request=request, dataset=dataset, reference=reference, trunk=trunk, outline=outline, work=work, edits=edits,
+              _encoded={("train", 1.0): train})  # fmt: skip
     if dataset.form.target == "mask":
         job.outline = replace(job.outline, decoder=decoder_outline(job.task.head(trunk, job.num_classes, 0.0), trunk))
     return job

@@ -140,14 +140,14 @@ def _most(split: Split, kind: str) -> int:
 
 def thinned(split: Split, quota: Any) -> NDArray[np.intp]:
     """Of each class ``quota(its number of examples)`` rows, those with the smallest digests; in the order of the split."""
-    order = np.argsort(np.array(split.digests, dtype=object), kind="stable")
+    order = np.argsort(np.array(list(split.digests), dtype=object), kind="stable")
     targets = split.targets
     found = [order[targets[order] == target][: quota(int((targets == target).sum()))] for target in np.unique(targets)]
     return np.sort(np.concatenate(found)) if found else np.empty(0, np.intp)
 
 
-def _named(split: Split, classes: Sequence[str]) -> dict[str, list[str]]:
-    return {"label": [classes[int(target)] for target in split.targets], "digest": split.digests}
+def _named(split: Split, classes: Sequence[str]) -> dict[str, Any]:
+    return {"label": [classes[int(target)] for target in split.targets], "digest": split.digests.column}
 
 
 def _files(held: Kept) -> list[tuple[str, str, bytes]]:
