@@ -45,11 +45,13 @@ def load(reference: str, *, pretrained: bool = True, input_size: int = 0, online
 
 
 def rebuild(source: dict[str, Any], assets: dict[str, bytes]) -> Trunk:
-    """The architecture that ``Trunk.source`` and ``Trunk.assets`` describe, with random weights and the same parameter names.
+    """The architecture that ``Trunk.source`` and ``Trunk.assets`` describe, with the same parameter names; every number is still to be loaded.
 
     Needs no network; a model from ``module:`` needs its package. Each library's own ``rebuild(source, assets, facts)`` takes both
     beside the fields of ``Trunk`` that follow from them.
     """
+    from regraft.trunk.unfilled import Unfilled
+
     library = source.get("library", "")
     facts: dict[str, Any] = {"source": source, "assets": assets, "reference": source.get("reference", "")}
     if "input" in source:
@@ -67,7 +69,8 @@ def rebuild(source: dict[str, Any], assets: dict[str, bytes]) -> Trunk:
     else:
         raise TrunkError("rebuild a model", f"its source {source!r} does not say how it is made",
                          "load models by reference; for one of your own: module:package.function")  # fmt: skip
-    return build(source, assets, facts)
+    with Unfilled():
+        return build(source, assets, facts)
 
 
 def resolve(named: Reference) -> Reference:
