@@ -122,3 +122,21 @@ def test_examples_of_old_data_hold_what_they_need(taught, model, tmp_path):
     store, data = taught
     made = rg.tune(data, model=model, store=store, name="held", strategy="full", objective=f"ewc(examples={data}, count=5)", **OPTIONS)
     assert made.metrics["test"]["accuracy"]["n"] > 0
+
+
+def test_sets_of_labels_are_taught_by_name(model, tmp_path):
+    """The teacher knows two of the student's labels."""
+    words, options = (
+        ("where", "card", "late"),
+        {"model": model, "store": tmp_path / "store", "task": "text-multilabel", "strategy": "full", **OPTIONS},
+    )
+
+    def table(name, known):
+        texts = [" ".join(words[: 1 + i % 3]) + f" {i}" for i in range(60)]
+        rows = "".join(f"{text},{'|'.join(word for word in known if word in text) or known[0]}\n" for text in texts)
+        (tmp_path / name).write_text("text,labels\n" + rows)
+        return tmp_path / name
+
+    rg.tune(table("old.csv", words[:2]), name="old", **options)
+    made = rg.tune(table("new.csv", words), name="new", objective="distill(teacher=old)+focal", **options)
+    assert made.metrics["test"]["macro_f1"]["n"] > 0 and len(made.classes) == 3
