@@ -119,3 +119,28 @@ def test_every_strategy_has_a_forecast(text):
     }
     assert 0 < cost["train_s"] <= cost["time_s"]
     assert 0 < cost["trainable_parameters"] <= cost["parameters"]
+
+
+def test_what_objectives_compute_beside_is_counted():
+    """Live, a second forward goes the whole way; from the cache, as far as the first one goes; where the head alone moves there is none."""
+    beside = replace(FACTS, forwards=1, ahead=7, copies=1)
+    below, above = STEM + 2 * BLOCK, 2 * BLOCK + HEAD
+
+    def counted(text, facts, **settings):
+        return forecast(plan(text, OVER, epochs=5, **settings), OVER, facts)
+
+    def of(text, **settings):
+        return counted(text, beside, **settings)["phases"][0]["operations"] - counted(text, FACTS, **settings)["phases"][0]["operations"]
+
+    assert of("top(n=2)") == pytest.approx(100 * 5 * above)
+    assert of("top(n=2)", cache=False) == pytest.approx(100 * 5 * (below + above))
+    assert of("top(n=0)") == pytest.approx(0.0)
+    alone = replace(FACTS, ahead=7)
+    assert counted("full", alone)["time_s"] - counted("full", FACTS)["time_s"] == pytest.approx(7 * (STEM + 4 * BLOCK) / 1e9, rel=1e-3)
+    held = counted("full", replace(FACTS, copies=1))["peak_memory_bytes"] - counted("full", FACTS)["peak_memory_bytes"]
+    assert held == pytest.approx(4 * (OVER.parameters + 17 * 3), rel=1e-6)
+
+
+def test_live_what_takes_two_passes_takes_the_frozen_part_twice():
+    twice = forecast(plan("top(n=2)", OVER, epochs=5, cache=False), OVER, replace(FACTS, passes=2))["phases"][0]["operations"]
+    assert twice == pytest.approx(2 * operations("top(n=2)", epochs=5, cache=False)[0])
