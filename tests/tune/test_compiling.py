@@ -41,10 +41,10 @@ def plan_of(train_s: float, *, solver: str = "gradient", **settings: Any) -> Pla
 def test_auto_is_on_where_much_is_saved_and_says_so():
     long = decided(plan_of(10_000), CPU, "text")
     assert long.settings.compile == "on"
-    assert long.reasons == (f"compile on: it may save 1,000 s of 10,000 s of training, and takes about {compiling.COMPILING_S:.0f} s",)
+    assert long.reasons == (f"compile on: it may save 1,000 s of 10,000 s of training, and takes about {compiling.FIRST_S:.0f} s",)
     short = decided(plan_of(100), CPU, "text")
     assert (short.settings.compile, short.reasons) == ("off", ())
-    open_question = decided(plan_of(15 * compiling.COMPILING_S), CPU, "text")
+    open_question = decided(plan_of(15 * compiling.FIRST_S), CPU, "text")
     assert open_question.settings.compile == "off" and open_question.reasons[0].startswith("compile off: it may save ")
 
 

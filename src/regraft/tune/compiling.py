@@ -9,10 +9,11 @@ from regraft.plan.plan import Plan
 from regraft.train.compiled import OFF, missing_compiler
 from regraft.trunk.machine import Machine
 
-SAVED = {"text": 0.1, "image": 0.1}
-"""Of a step's time, by the kind of input (benchmarks/compiled.py; RESULTS.md)."""
-COMPILING_S = 40.0
-"""What the code of one phase takes to be made."""
+SAVED = {"text": 0.2}
+"""Of a step's time, by the kind of input: measured for a sentence encoder on a processor (benchmarks/compiled.py; RESULTS.md). Of a residual network it was 4%, no more
+than the noise; what was not measured counts as nothing."""
+FIRST_S, AGAIN_S = 60.0, 5.0
+"""What the code of the first phase takes to be made, and that of each further one, whose blocks are alike."""
 CLEARLY = 2.0
 """What is saved must be so many times what is spent."""
 
@@ -32,7 +33,7 @@ def decided(plan: Plan, machine: Machine, kind: str) -> Plan:
             raise PlanError("compile=on with gradient_checkpointing=true", "what is computed again would have to be compiled with it", OFF)
     if settings.compile != "auto":
         return plan
-    train_s, spent = float(plan.cost["train_s"]), COMPILING_S * phases
+    train_s, spent = float(plan.cost["train_s"]), FIRST_S + AGAIN_S * (phases - 1)
     saved = SAVED.get(kind, 0.0) * train_s
     fits = machine.device == "cpu" and missing is None and not settings.gradient_checkpointing and not plan.objectives
     on = fits and phases > 0 and saved > CLEARLY * spent
