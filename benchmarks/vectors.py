@@ -40,7 +40,7 @@ def main() -> None:
     settings = {**COMMON, **JOBS[given.job]}
     model, plans = (
         f"vectors:{given.vectors}?{settings.pop('shape')}",
-        {"frozen": "freeze(below=recurrent)", "thawed": settings.pop("thawed")},
+        {"thawed": settings.pop("thawed"), "frozen": "freeze(below=recurrent)"},
     )
     rows, against = [], []
     for seed in range(given.seeds):
