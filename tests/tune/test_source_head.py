@@ -55,6 +55,8 @@ def test_a_run_learns_beside_it_and_its_plan_says_so(pictures, tmp_path):
         PlanError, match="co_tuning from co\nfound: the classifier of the pretraining reads features that its trunk has moved away from"
     ):
         settled(parse("co_tuning"), made.store, parent=made.digest)
+    with pytest.raises(PlanError, match="its trunk has moved away from"):
+        rg.distill("co", pictures, model="co", store=tmp_path, objective="co_tuning")
 
 
 @pytest.mark.parametrize("objective", ["co_tuning", "co_tuning(relation=direct)+l2_sp"])

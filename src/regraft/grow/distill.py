@@ -48,6 +48,8 @@ def distill(
     fixed = [where.get(name).digest[:12] for name in names]  # not by name: "parent" is a word of its own to an objective
     objectives = teachers.settled(_taught(read(request.objective), fixed), where)
     job = open_student(request, open_data(request, work), model, where, work=work)
+    if isinstance(job, Student):
+        teachers.settled(objectives, where, parent=job.start.digest)  # what starts from a generation has no classifier of the pretraining
     plan = decide(job, machine.measure(), objectives=objectives, reasons=teachers.told(objectives, where))
     if on_plan:
         on_plan(plan)
