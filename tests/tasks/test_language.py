@@ -166,6 +166,14 @@ def test_preferences_are_counted_against_the_reference():
     assert found["perplexity"]["value"] == pytest.approx(math.exp(22 / 12))
 
 
+def test_pairs_that_are_all_right_are_not_all_that_is_known():
+    found = tasks.of("preference").document(np.array([[-1.0, -8.0, 4.0]] * 6), np.zeros((6, 2), np.float32) - 5, ())["metrics"][
+        "preference_accuracy"
+    ]
+    assert (found["value"], found["high"]) == (1.0, 1.0)
+    assert 0.5 < found["low"] < 0.6
+
+
 def test_a_tied_head_cannot_be_trained_alone(folders):
     from regraft.plan.check import check
 

@@ -17,6 +17,8 @@ UNIT = (0.0, 1.0)
 BOUNDS: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("accuracy", "balanced_accuracy", "macro_f1", "micro_f1", "exact_match", "mean_average_precision"), UNIT),
     **dict.fromkeys(("entity_f1", "entity_precision", "entity_recall", "mean_iou", "pixel_accuracy"), UNIT),
+    "preference_accuracy": UNIT,
+    "perplexity": (1.0, float("inf")),
     **dict.fromkeys(("spearman", "pearson"), (-1.0, 1.0)),
     **dict.fromkeys(("wer", "cer"), (0.0, float("inf"))),
 }

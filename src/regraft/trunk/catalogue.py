@@ -43,6 +43,7 @@ TO_FETCH = (
     ModelInfo(
         reference="hf:microsoft/deberta-v3-small", kind="text", parameters=141_304_320, offline=False, note="English, strong for its size"
     ),
+    ModelInfo(reference="hf:gpt2", kind="text", parameters=124_439_808, offline=False, note="English, goes on with a text", speaks=True),
     ModelInfo(reference="timm:resnet50.a1_in1k", kind="image", parameters=25_557_032, offline=False, note="ImageNet, 224 pixels"),
     ModelInfo(reference="timm:convnext_tiny.fb_in22k", kind="image", parameters=44_556_000, offline=False, note="ImageNet-22k, 224 pixels"),
     ModelInfo(
