@@ -11,7 +11,7 @@ from regraft import report
 from regraft.plan import cell as plan_cell
 from regraft.plan.phase import Phase
 from regraft.plan.plan import Plan
-from regraft.report import axes, grid, numbers, reading
+from regraft.report import axes, errors, grid, numbers, reading
 from regraft.report.markup import Html, el, join
 from report.sample import STAGES, cell, document, plan
 
@@ -159,3 +159,9 @@ def test_the_grid_says_why_nothing_is_cached():
         "cells": [cell("stem", False), cell("head", True)],
     }
     assert "nothing: random crop" in grid.section({"plan": {"phases": [phase]}})
+
+
+def test_colours_of_masks_are_named_and_nothing_else_comes_through_them():
+    row = {"input": "a.jpg", "label": "a", "predicted": "b", "colours": {"<road>": "#80ff00", "sky": "red;} body {display:none"}}
+    drawn = str(errors.section({"errors": [row]}, 1000))
+    assert '<i style="background:#80ff00"></i>&lt;road&gt;' in drawn and "display:none" not in drawn

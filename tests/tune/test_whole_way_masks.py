@@ -51,6 +51,8 @@ def test_all_of_it_learns_where_the_squares_are(full):
     assert full.metrics["test"]["mean_iou"]["value"] > 0.6
     page = Path(full.document["report"]).read_text(encoding="utf-8")
     assert "From left to right: the image, the truth, the answer." in page and "IoU" in page
+    legend = page[page.index('class="chips legend"') :]
+    assert all(f'"></i>{name}</li>' in legend for name in ("background", "foreground"))
 
 
 def test_frozen_stages_are_computed_once_for_all_maps(top):

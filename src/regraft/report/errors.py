@@ -12,6 +12,7 @@ from regraft.report.reading import Document, rows, texts
 MOST_ERRORS = 48
 LONGEST_TEXT = 400
 AUDIO = re.compile(r"data:audio/wav;base64,[A-Za-z0-9+/=]+")
+COLOUR = re.compile(r"#[0-9a-f]{6}")
 IMAGE = re.compile(r"data:image/(png|jpeg|webp|gif);base64,[A-Za-z0-9+/=]+")
 
 
@@ -38,7 +39,18 @@ def section(document: Document, image_bytes: int) -> Html | None:
     if beside := next((texts(row, "beside") for row in found if texts(row, "beside")), []):
         kind = "errors pictures strips"
         notes.append(f"From left to right: the image, {', '.join(beside)}.")
-    return join(el("p", " ".join(notes), class_="note"), el("div", cards, class_=kind))
+    return join(el("p", " ".join(notes), class_="note"), _legend(found), el("div", cards, class_=kind))
+
+
+def _legend(found: list[dict[str, Any]]) -> Html | None:
+    """Which colour stands for which class in the pictures."""
+    colours = next((row["colours"] for row in found if isinstance(row.get("colours"), dict)), {})
+    known = [(name, colour) for name, colour in colours.items() if isinstance(colour, str) and COLOUR.fullmatch(colour)]
+    return (
+        el("ul", [el("li", el("i", style=f"background:{colour}"), name) for name, colour in known], class_="chips legend")
+        if known
+        else None
+    )
 
 
 def _embedded(row: dict[str, Any]) -> str | None:

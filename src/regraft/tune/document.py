@@ -24,7 +24,8 @@ from regraft.tune.kept import IN_FILES
 from regraft.tune.snippet import snippet
 
 SCHEMA = 1
-THUMBNAIL = 96
+THUMBNAIL, IN_A_STRIP = 96, 144
+"""The longer side of a small picture, by itself and beside others."""
 BESIDE = ("the truth", "the answer")
 """What ``Task.pictures`` gives, in words."""
 GAP = 3
@@ -122,13 +123,19 @@ def errors_shown(task: Task, scores: NDArray[Any], split: Split, classes: tuple[
             "input": input_shown(inputs[mistake.row], task, split),
             "image": picture(mistake.row) if task.kind == "image" else None,
             **({"audio": snippet(inputs[mistake.row])} if task.kind == "audio" else {}),
-            **({"beside": list(BESIDE)} if task.pictures else {}),
+            **({"beside": list(BESIDE), "colours": colours(task)} if task.pictures else {}),
             "label": mistake.label,
             "predicted": mistake.predicted,
             "probability": mistake.probability,
         }
         for mistake in found
     ]
+
+
+def colours(task: Task) -> dict[str, str]:
+    """Class -> the colour that it has in pictures, as #rrggbb."""
+    facts = task.facts
+    return {name: "#{:02x}{:02x}{:02x}".format(*colour) for name, colour in zip(facts["classes"], facts["colours"], strict=True)}
 
 
 def input_shown(given: str, task: Task, split: Split) -> str:
@@ -147,7 +154,7 @@ def thumbnail(path: Path, beside: Sequence[NDArray[np.uint8]] = ()) -> str:
 
     with Image.open(path) as image:
         small = ImageOps.exif_transpose(image).convert("RGB")
-        small.thumbnail((THUMBNAIL, THUMBNAIL))
+        small.thumbnail((IN_A_STRIP, IN_A_STRIP) if beside else (THUMBNAIL, THUMBNAIL))
     strip = Image.new("RGB", ((small.width + GAP) * (1 + len(beside)) - GAP, small.height), "white")
     strip.paste(small, (0, 0))
     for place, pixels in enumerate(beside, start=1):
