@@ -43,7 +43,7 @@ FLOWERS = {
     "grid": tuple(f"l2_sp(strength={value}, head=0)" for value in (0.01, 0.1, 1)),
     "drift": tuple(f"l2_sp(strength=0.1, head=0, adapt=drift, target={value})" for value in (0.02, 0.05, 0.1)),
     "gap": tuple(f"l2_sp(strength=0.1, head=0, adapt=gap, target={value})" for value in (0.1, 0.3, 1)),
-    "delta": tuple(f"delta(strength={value}, head=0)" for value in (0.1, 1, 10)),
+    "delta": tuple(f"delta(strength={value}, head=0)" for value in (0.01, 0.1, 1)),
     "co_tuning": tuple(f"co_tuning(weight={value})" for value in (0.3, 1, 2.3)),
 }
 GROUNDS = {

@@ -10,6 +10,7 @@ import torch
 from train_hosts import IMAGE, TEXT, full, image_network, images, phase, plan, same, text_network, texts, weights
 
 from regraft import tasks
+from regraft.cache import Cache
 from regraft.errors import PlanError
 from regraft.plan.objective import parse
 from regraft.surgery.heads import LinearHead
@@ -158,6 +159,19 @@ def test_the_last_stage_of_each_size_is_held():
     start = Start(network=network, plan=full(network), task=IMAGE, train=split, device=torch.device("cpu"), asked={})
     assert last_of_each_size(start)[-4:] == ("blocks.0", "blocks.1", "blocks.2", "blocks.3")
     assert network.training  # as it was
+
+
+def test_from_the_cache_the_start_is_run_from_the_boundary_up(tmp_path):
+    """Maps of images, whose pixels are not read again."""
+    ends = []
+    for cache in (None, Cache(tmp_path / "cache", 1 << 26)):
+        network = image_network()
+        chosen = replace(plan(network, [phase("top", [False, True, True])], epochs=4.0), objectives=parse("delta(strength=2)"))
+        history = fit(network, chosen, IMAGE, {"train": images(N), "valid": None}, folder=tmp_path / f"{cache is None}", cache=cache)
+        assert history.phases[0].cached is (cache is not None)
+        ends.append(weights(network))
+    for name, tensor in ends[0].items():
+        torch.testing.assert_close(tensor, ends[1][name], rtol=1e-4, atol=1e-5)
 
 
 def held(folder, text):
