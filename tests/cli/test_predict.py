@@ -11,6 +11,7 @@ from PIL import Image
 
 from regraft.cli import prediction_file
 from regraft.cli.inputs import gather
+from regraft.cli.predict import text
 from regraft.errors import RequestError, StorageError
 from regraft.spec import FORMS
 
@@ -68,3 +69,8 @@ def test_a_file_that_cannot_be_written_is_said(tmp_path):
         prediction_file.check(tmp_path / "a.xlsx")
     with pytest.raises(StorageError, match="No such file or directory"):
         prediction_file.save(ANSWERS, tmp_path / "nowhere" / "a.csv", (), rejected=[])
+
+
+def test_what_a_model_says_in_its_own_words_is_shown_whole():
+    answer = "First this.\n\n" + 20 * "and that, "
+    assert text([{"input": "Why?", "answer": answer}, {"input": "How?", "answer": "So."}]) == f"> Why?\n{answer}\n\n> How?\nSo."

@@ -14,6 +14,7 @@ from regraft.cli.mask_files import MASK, is_uri, written
 
 ALL = "all"
 DETAILS = ("top", "tags", "shares", "mask")
+SAID = "answer"
 
 
 def run(
@@ -50,7 +51,9 @@ def run(
 
 
 def text(predictions: list[dict[str, Any]]) -> str:
-    """A row for each input: what its task says of it, but for what is only of use in JSON."""
+    """A row for each input: what its task says of it, but for what is only of use in JSON; what a model says in its own words, whole."""
+    if SAID in predictions[0]:
+        return "\n\n".join(f"> {in_one(one['input'])}\n{one[SAID]}" for one in predictions)
     kept = tuple(name for name in DETAILS if not _is_path(predictions[0], name))
     found = [prediction_file.flat({**prediction, "input": in_one(prediction["input"])}, kept) for prediction in predictions]
     names = list(found[0])
