@@ -25,6 +25,7 @@ import regraft as rg
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 PLANS: dict[str, dict[str, Any]] = {"default": {}, "scratch": {"strategy": "scratch"}, "spoken": {"strategy": "full"}}
 HELD_BACK = 400
+AUGMENTED = {"label_smoothing": 0.1, "augment": {"shift": 0.1, "noise": 0.1, "spec_augment": 1}}
 
 
 def main() -> None:
@@ -37,6 +38,7 @@ def main() -> None:
     asked.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     asked.add_argument("--plans", nargs="+", choices=tuple(PLANS), default=list(PLANS))
     asked.add_argument("--spoken", default="", help="the generation in the store that learned from espeak-ng")
+    asked.add_argument("--augmented", action="store_true", help="with label smoothing, shifts, noise and SpecAugment, all of them")
     asked.add_argument("--held-back", action="store_true")
     given = asked.parse_args()
     given.plans = [plan for plan in given.plans if plan != "spoken" or given.spoken]
@@ -56,10 +58,11 @@ def clips(given: argparse.Namespace) -> str:
 
 def compared(given: argparse.Namespace, table: Path, seed: int) -> list[dict[str, Any]]:
     recordings = str(given.data / "recordings")
-    of = f"{clips(given)}-{given.epochs:g}" if given.epochs else clips(given)
+    of = clips(given) + (f"-{given.epochs:g}" if given.epochs else "") + "-augmented" * given.augmented
     rows, made = [], {}
     for plan in given.plans:
         options = {"input": recordings, "seed": seed, "store": given.store, "epochs": given.epochs, "resume": True, **PLANS[plan]}
+        options |= AUGMENTED if given.augmented else {}
         name = f"speech-{of}-{plan}-{seed}"
         if plan == "spoken":
             name = f"{name}-{given.spoken}"
