@@ -118,7 +118,7 @@ def main() -> None:
     options = hf.TrainingArguments(
         output_dir=tempfile.mkdtemp(), num_train_epochs=args.epochs, learning_rate=args.lr, per_device_train_batch_size=args.batch_size,
         per_device_eval_batch_size=64, use_cpu=not torch.cuda.is_available(), report_to=[], save_strategy="no", logging_strategy="no",
-        disable_tqdm=True, seed=args.seed, warmup_ratio=0.1, train_sampling_strategy="group_by_length",
+        disable_tqdm=True, seed=args.seed, warmup_steps=0.1, train_sampling_strategy="group_by_length",
     )  # fmt: skip
     trainer = hf.Trainer(model=model, args=options, train_dataset=splits["train"], data_collator=collator(tokenizer))
     began = time.process_time()
