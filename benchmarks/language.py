@@ -4,7 +4,8 @@
 
 ``instructions``: alpaca_en, held-out perplexity of answers before any tuning, after full tuning and after LoRA. ``packing``: processor time of one epoch, padded in random batches (as a
 plain loop does), padded in batches by length (what Regraft does otherwise), packed. ``preferences``: dpo_en, accuracy and perplexity on held-out pairs. ``masks``: chat templates
-that spoil what is learned, and what is said of them. Rates are chosen on valid with seed 0; the other seeds follow, as many as the minutes allow. Prints one JSON line for each figure.
+that spoil what is learned, and what is said of them. Rates are chosen on valid with seed 0; the other seeds follow, as many as the minutes allow. A run that was
+interrupted goes on. Prints one JSON line for each figure.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from regraft.tune.conduct import requested
 from regraft.tune.job import Job, open_data, open_job
 
 MODEL = "bundled:decoder"
-FULL = {"strategy": "full", "batch_size": 8, "packing": True, "refit": False}
-LORA = {**FULL, "strategy": "lora(rank=16, alpha=32)"}
+FULL: dict[str, Any] = {"strategy": "full", "batch_size": 8, "packing": True, "refit": False}
+LORA: dict[str, Any] = {**FULL, "strategy": "lora(rank=16, alpha=32)"}
 PAIRS = {"strategy": "lora(rank=16, alpha=32)", "batch_size": 8, "refit": False, "objective": "dpo(beta=0.1, sft=0.1)"}
 WAYS = {"padded, random batches": 16, "padded, batches by length": 16, "packed": 8}
 """Examples, or packed rows, of a step: of about two examples each, so that a step learns about as much in all three."""
@@ -55,7 +56,7 @@ def job_of(data: Path) -> Job:
 
 def tuned(data: Path, store: Path, name: str, **options: Any) -> Any:
     began = time.process_time()
-    made = rg.tune(data, store=store, name=name, model=MODEL, **options)
+    made = rg.tune(data, store=store, name=name, model=MODEL, resume=True, **options)
     said(
         run=name,
         processor_s=round(time.process_time() - began, 1),
@@ -176,12 +177,14 @@ if __name__ == "__main__":
     parser.add_argument("--only", default="instructions,packing,preferences,masks")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--epochs", type=float, default=2.0)
+    parser.add_argument("--rows", type=int, default=8, help="packed rows of 512 tokens in a step on instructions")
     parser.add_argument("--repeats", type=int, default=3, help="of the epochs that are timed")
     for name, rates in (("full", "1e-3,3e-3"), ("lora", "3e-3,1e-2"), ("pairs", "3e-4,1e-3")):
         parser.add_argument(f"--{name}", default=rates, help="learning rates, of which valid chooses")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     numbers = [int(seed) for seed in asked.seeds.split(",")]
+    FULL["batch_size"] = LORA["batch_size"] = asked.rows
     rates = {name: [float(rate) for rate in getattr(asked, name).split(",")] for name in ("full", "lora", "pairs")}
     parts = {
         "instructions": lambda: instructions(asked.data, asked.out, numbers, asked.epochs, rates),
