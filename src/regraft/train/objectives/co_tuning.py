@@ -1,11 +1,11 @@
-"""``co_tuning(weight=1, relation=logistic)``: go on answering as the pretrained classifier did, too (You et al. 2020, Co-Tuning for Transfer Learning, NeurIPS).
+"""``co_tuning(weight=0.3, relation=logistic)``: go on answering as the pretrained classifier did, too (You et al. 2020, Co-Tuning for Transfer Learning, NeurIPS).
 
     task's loss + weight * cross entropy between p(source categories | the example's class) and the source head's answer
 
 The source head is the classifier with which the trunk was pretrained; it reads what the task's head reads, and learns on beside it, at the plan's rate. How the categories go
 with the classes is learned from its answers before training (``category_relation.py``). Where this differs from the paper: its answers are calibrated by
 ``temperature``, 1 unless given, as the source's own examples are not here to find it on; the relation is calibrated and its strength chosen on a fifth of the
-training examples in place of a valid split; the paper's weight is 2.3 on ImageNet's categories.
+training examples in place of a valid split; the paper's weight is 2.3 on ImageNet's categories (the weight and the strength of ``delta`` were the best of three on valid, once: benchmarks/RESULTS.md).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SOURCE_HEAD = Ask("source_head", "the pretrained model")
 
 
 @objective
-def co_tuning(*, weight: float = 1.0, relation: Relation = "logistic", temperature: float = 1.0) -> Declared:
+def co_tuning(*, weight: float = 0.3, relation: Relation = "logistic", temperature: float = 1.0) -> Declared:
     require(weight > 0, f"co_tuning(weight={weight:g})", "a weight is above 0")
     require(temperature > 0, f"co_tuning(temperature={temperature:g})", "a temperature is above 0")
     return Declared(

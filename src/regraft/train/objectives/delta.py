@@ -1,4 +1,4 @@
-"""``delta(strength=0.1, head=0.01)``: hold the features, not the weights, near those of the start, most where the task needs them (DELTA: deep learning
+"""``delta(strength=0.01, head=0.01)``: hold the features, not the weights, near those of the start, most where the task needs them (DELTA: deep learning
 transfer using feature map with attention; Li et al. 2019, 1901.09229).
 
     strength / 2 * sum over stages and channels of C W_j mean over places of (FM_j - start's FM_j)^2  +  head / 2 * ||w_head||^2
@@ -43,7 +43,7 @@ MEASURED = 4
 
 @objective
 def delta(
-    *, strength: float = 0.1, head: float = 0.01, stages: tuple[str, ...] = (), attention: Attention = "importance", count: int = 500
+    *, strength: float = 0.01, head: float = 0.01, stages: tuple[str, ...] = (), attention: Attention = "importance", count: int = 500
 ) -> Declared:
     require(strength > 0, f"delta(strength={strength:g})", "a strength is above 0")
     require(head >= 0, f"delta(head={head:g})", "a strength is not negative")
