@@ -166,12 +166,13 @@ def main() -> None:
             timed, profiled = Watch(), Watch(profiles=True)
             ours(job, steps, timed)
             ours(job, min(steps, 6), profiled)
-        work, seconds = (statistics.mean(column) for column in zip(*found, strict=True))
-        own = float(timed.steps.mean())
-        reached = [work / one / 1e9 / machine["fp32 2048"] for one in (seconds, own)]
+        counted, seconds = map(np.array, zip(*found, strict=True))
+        taken = (seconds, timed.steps[: len(seconds)])
+        reached = [float(np.median(counted / one)) / 1e9 / machine["fp32 2048"] for one in taken]
+        work, (theirs, own) = statistics.mean(counted.tolist()), (float(np.median(one)) for one in taken)
         shares = " | ".join(f"{share:.2f}" for share in split(profiled).values())
         print(
-            f"| {name} | {work / 1e9:.1f} | {seconds * 1e3:.0f} | {own * 1e3:.0f} | {reached[0]:.2f} | {reached[1]:.2f} | {shares} |",
+            f"| {name} | {work / 1e9:.1f} | {theirs * 1e3:.0f} | {own * 1e3:.0f} | {reached[0]:.2f} | {reached[1]:.2f} | {shares} |",
             flush=True,
         )
 
