@@ -44,7 +44,7 @@ def section(document: Document, image_bytes: int) -> Html | None:
 
 def _legend(found: list[dict[str, Any]]) -> Html | None:
     """Which colour stands for which class in the pictures."""
-    colours = next((row["colours"] for row in found if isinstance(row.get("colours"), dict)), {})
+    colours: dict[str, Any] = next((row["colours"] for row in found if isinstance(row.get("colours"), dict)), {})
     known = [(name, colour) for name, colour in colours.items() if isinstance(colour, str) and COLOUR.fullmatch(colour)]
     return (
         el("ul", [el("li", el("i", style=f"background:{colour}"), name) for name, colour in known], class_="chips legend")
