@@ -22,7 +22,7 @@ CPU: Any = SimpleNamespace(device="cpu")
 @pytest.fixture(autouse=True)
 def a_compiler(monkeypatch):
     monkeypatch.setattr(compiling, "missing_compiler", lambda device: None)
-    monkeypatch.setattr(compiling, "SAVED", {"text": 0.1})
+    monkeypatch.setattr(compiling, "SAVED", {"bert": 0.1})
 
 
 def plan_of(train_s: float, *, solver: str = "gradient", **settings: Any) -> Plan:
@@ -39,33 +39,33 @@ def plan_of(train_s: float, *, solver: str = "gradient", **settings: Any) -> Pla
 
 
 def test_auto_is_on_where_much_is_saved_and_says_so():
-    long = decided(plan_of(10_000), CPU, "text")
+    long = decided(plan_of(10_000), CPU, "bert")
     assert long.settings.compile == "on"
     assert long.reasons == (f"compile on: it may save 1,000 s of 10,000 s of training, and takes about {compiling.FIRST_S:.0f} s",)
-    short = decided(plan_of(100), CPU, "text")
+    short = decided(plan_of(100), CPU, "bert")
     assert (short.settings.compile, short.reasons) == ("off", ())
-    open_question = decided(plan_of(15 * compiling.FIRST_S), CPU, "text")
+    open_question = decided(plan_of(15 * compiling.FIRST_S), CPU, "bert")
     assert open_question.settings.compile == "off" and open_question.reasons[0].startswith("compile off: it may save ")
 
 
 def test_auto_is_off_where_it_cannot_pay_or_was_not_measured():
-    for plan, device, kind in (
-        (plan_of(10_000, solver="closed_form"), "cpu", "text"),
-        (plan_of(10_000, gradient_checkpointing=True), "cpu", "text"),
-        (plan_of(10_000), "cuda", "text"),
-        (plan_of(10_000), "cpu", "audio"),
+    for plan, device, family in (
+        (plan_of(10_000, solver="closed_form"), "cpu", "bert"),
+        (plan_of(10_000, gradient_checkpointing=True), "cpu", "bert"),
+        (plan_of(10_000), "cuda", "bert"),
+        (plan_of(10_000), "cpu", "recurrent"),
     ):
-        assert decided(plan, SimpleNamespace(device=device), kind).settings.compile == "off"  # type: ignore[arg-type]
+        assert decided(plan, SimpleNamespace(device=device), family).settings.compile == "off"  # type: ignore[arg-type]
 
 
 def test_on_is_refused_without_a_compiler_and_with_checkpointing(monkeypatch):
     with pytest.raises(PlanError, match="compile=on with gradient_checkpointing=true"):
-        decided(plan_of(10, compile="on", gradient_checkpointing=True), CPU, "text")
-    assert decided(plan_of(10, compile="on"), CPU, "text").settings.compile == "on"
+        decided(plan_of(10, compile="on", gradient_checkpointing=True), CPU, "bert")
+    assert decided(plan_of(10, compile="on"), CPU, "bert").settings.compile == "on"
     monkeypatch.setattr(compiling, "missing_compiler", lambda device: "no C++ compiler is here")
     with pytest.raises(PlanError, match=r"found: no C\+\+ compiler is here\ntry:   --set compile=off"):
-        decided(plan_of(10, compile="on"), CPU, "text")
-    assert decided(plan_of(10_000), CPU, "text").settings.compile == "off"
+        decided(plan_of(10, compile="on"), CPU, "bert")
+    assert decided(plan_of(10_000), CPU, "bert").settings.compile == "off"
 
 
 def test_the_digest_of_a_plan_does_not_depend_on_it_and_a_switch_may_be_a_yes_or_a_no():

@@ -9,8 +9,8 @@ from regraft.plan.plan import Plan
 from regraft.train.compiled import OFF, missing_compiler
 from regraft.trunk.machine import Machine
 
-SAVED = {"text": 0.2}
-"""Of a step's time, by the kind of input: measured for a sentence encoder on a processor (benchmarks/compiled.py; RESULTS.md). Of a residual network it was 4%, no more
+SAVED = {"bert": 0.2}
+"""Of a step's time, by the family of the trunk: measured for a sentence encoder on a processor (benchmarks/compiled.py; RESULTS.md). Of a residual network it was 4%, no more
 than the noise; what was not measured counts as nothing."""
 FIRST_S, AGAIN_S = 60.0, 5.0
 """What the code of the first phase takes to be made, and that of each further one, whose blocks are alike."""
@@ -18,8 +18,8 @@ CLEARLY = 2.0
 """What is saved must be so many times what is spent."""
 
 
-def decided(plan: Plan, machine: Machine, kind: str) -> Plan:
-    """``plan``, forecast already, with ``compile`` on or off and, where that was open and anything is trained step by step, the reason. ``kind``: of input.
+def decided(plan: Plan, machine: Machine, family: str) -> Plan:
+    """``plan``, forecast already, with ``compile`` on or off and, where that was open and anything is trained step by step, the reason. ``family``: of the trunk.
 
     Raises ``PlanError`` where it is asked for and cannot be done.
     """
@@ -34,7 +34,7 @@ def decided(plan: Plan, machine: Machine, kind: str) -> Plan:
     if settings.compile != "auto":
         return plan
     train_s, spent = float(plan.cost["train_s"]), FIRST_S + AGAIN_S * (phases - 1)
-    saved = SAVED.get(kind, 0.0) * train_s
+    saved = SAVED.get(family, 0.0) * train_s
     fits = machine.device == "cpu" and missing is None and not settings.gradient_checkpointing and not plan.objectives
     on = fits and phases > 0 and saved > CLEARLY * spent
     chosen = replace(plan, settings=replace(settings, compile="on" if on else "off"))

@@ -110,7 +110,7 @@ def _planned(request: Request, store: lineage.Store, *, probing: bool, work: Wor
         made = _with_found_rate(made, job, teacher.asked(made, job, store, cache=cache))
     weighed = weigh.weighed(made, job, gflops=pace(job, machine.measure()), folder=store.cache_folder, limit_bytes=CACHE_BYTES)
     told = made if weighed == made else forecast(weighed, job, machine.measure())
-    return compiling.decided(told, machine.measure(), "" if speaks(dataset) else dataset.kind), job  # decoders were not measured
+    return compiling.decided(told, machine.measure(), job.trunk.family), job
 
 
 def _model(request: Request, dataset: Dataset, cache: Cache, work: Work) -> tuple[Job, ProbeResult | None, tuple[str, ...]]:
