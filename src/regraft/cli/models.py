@@ -16,9 +16,9 @@ def run(task: options.Task = None, json: options.Json = False) -> None:
 
     if task and task not in FORMS:
         raise RequestError(f"--task {task}", "no such task", suggest(task, FORMS))
-    kind = FORMS[task].kind if task else ""
-    speaks = bool(task) and FORMS[task].parts == "turns"  # such a task is for decoders alone
-    found = [model for model in available() if kind in ("", model.kind) and (model.speaks or not speaks)]
+    form = FORMS[task] if task else None
+    speaks = form is not None and form.parts == "turns"  # such a task is for decoders alone
+    found = [model for model in available() if form is None or (form.kind == model.kind and (model.speaks or not speaks))]
     if json:
         return emit_json({"schema": 1, "models": [asdict(model) for model in found]})
     rows = [
