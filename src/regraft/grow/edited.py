@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from regraft import lineage
 from regraft.evaluate import stored
 from regraft.evaluate.compare import paired
 from regraft.grow import examples as measured
+from regraft.grow.operation import Operation
 from regraft.plan import explain
 from regraft.plan.plan import Plan
 from regraft.report import pages
@@ -23,9 +24,6 @@ from regraft.tune import derive as records
 from regraft.tune import document as documents
 from regraft.tune.execute import peak_memory_bytes
 from regraft.tune.generation import Generation
-
-if TYPE_CHECKING:
-    from regraft.grow.edit import Operation
 
 KEPT_ASSETS = (measured.SEEN,)
 

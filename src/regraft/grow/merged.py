@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from regraft import lineage
 from regraft.evaluate import stored
 from regraft.grow import examples as measured
-from regraft.grow.relatives import Relative, open_relative
+from regraft.grow.merging import Merging
 from regraft.plan import explain
 from regraft.plan.plan import Plan
 from regraft.report import pages
-from regraft.trunk.network import Network
 from regraft.trunk.outline import Outline
 from regraft.tune import derive as derived
 from regraft.tune import document as documents
 from regraft.tune.execute import peak_memory_bytes
 from regraft.tune.generation import Generation
-
-if TYPE_CHECKING:
-    from regraft.grow.merge import Merging
 
 OUTCOME = {"better": "win", "worse": "loss", "tie": "tie"}
 
@@ -34,14 +30,6 @@ class Facts:
     data: str | None
     ancestor: lineage.Generation | None
     seconds: float
-
-
-def empty(store: lineage.Store, relative: Relative, num_classes: int) -> Network:
-    """A network like the relative's, in memory of its own, with a head for so many classes; its weights mean nothing yet."""
-    twin = open_relative(store, relative.record).rebuilt
-    if len(twin.classes) != num_classes:
-        twin.network.head = twin.task.head(twin.network.trunk, num_classes, 0.0).requires_grad_(False).eval()
-    return twin.network
 
 
 def record(store: lineage.Store, merging: Merging, facts: Facts, name: str) -> Generation:

@@ -60,16 +60,6 @@ class Files(Protocol):
         ...
 
 
-def opened(location: str | Path) -> Files:
-    """The file system that a path or URL means."""
-    text = str(location)
-    if "://" in text and not text.startswith("file://"):
-        from regraft.lineage.remote import RemoteFiles
-
-        return RemoteFiles(text)
-    return LocalFiles(Path(text.removeprefix("file://")).expanduser().absolute())
-
-
 @contextmanager
 def storing(asked: str, root: str, *, passing: type[OSError] = StorageError) -> Iterator[None]:
     """Turn the operating system's refusals into ``StorageError`` with advice; ``passing`` is an error that the caller expects."""

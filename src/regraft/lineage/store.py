@@ -25,8 +25,9 @@ from regraft.errors import DamagedError, LineageError
 from regraft.lineage import query, record, sweep
 from regraft.lineage import table as tables
 from regraft.lineage import tensors as tensor_files
-from regraft.lineage.files import Bytes, opened
+from regraft.lineage.files import Bytes
 from regraft.lineage.journal import Entry, Journal
+from regraft.lineage.location import opened
 from regraft.lineage.record import Generation
 from regraft.lineage.rows import Table
 from regraft.lineage.tensors import TensorData
