@@ -19,6 +19,12 @@ def test_nothing_random_is_drawn():
     assert nn.Linear(8, 8).weight.abs().max() < 1 and not torch.equal(torch.get_rng_state(), before), "outside it is as ever"
 
 
+def test_what_would_be_random_is_zero():
+    with Unfilled():
+        layer = nn.Linear(64, 64)
+    assert not layer.weight.any() and not layer.bias.any() and layer.weight.requires_grad
+
+
 def test_what_is_not_random_is_as_ever():
     with Unfilled():
         norm, values = nn.LayerNorm(4), torch.arange(3) + 1

@@ -115,7 +115,7 @@ def test_the_plan_says_heads_weights_and_controls(table, model, tmp_path):
     without = rg.plan(
         table, model=model, store=tmp_path, strategy="full", objective="task_weights(score=cosine(1, 0.1))", controls=False, **OPTIONS
     )
-    assert plan.cost["time_s"] > 3 * without.cost["time_s"] and plan.cost["controls_s"] > 0 == without.cost["controls_s"]
+    assert plan.cost["controls_s"] > 2 * plan.cost["train_s"] and without.cost["controls_s"] == 0
     assert json.dumps(plan.data["tasks"]) == '{"kind": "text-classification", "score": "text-regression"}'
     with pytest.raises(PlanError, match=r"sampling=2\.0"):
         rg.plan(table, model=model, store=tmp_path, sampling=2.0, **OPTIONS)

@@ -12,12 +12,15 @@ DRAWN = frozenset({Tensor.normal_, Tensor.uniform_})
 
 
 class Unfilled(TorchFunctionMode):
-    """As a context: what would be filled with random numbers is left as its memory was. Whoever loads every weight afterwards misses nothing."""
+    """As a context: what would be filled with random numbers is filled with zeros. Whoever loads every weight afterwards misses nothing; and an edit
+    that looks at a weight as it comes (PiSSA takes its singular values) finds numbers, where memory as it was may hold none."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         given = kwargs or {}
         if func in DRAWN or getattr(func, "__module__", None) == nn.init.__name__:
-            return given["tensor"] if "tensor" in given else args[0]
+            filled: Tensor = given["tensor"] if "tensor" in given else args[0]
+            filled.data.zero_()
+            return filled
         return func(*args, **given)
