@@ -26,6 +26,14 @@ def of_bytes(*parts: bytes | bytearray | memoryview) -> str:
     return hasher.hexdigest()
 
 
+def of_pieces(pieces: Iterable[bytes], size: int) -> str:
+    """``of_bytes`` of one part of ``size`` bytes, which comes in pieces."""
+    hasher = hashlib.sha256(size.to_bytes(8, "little"))
+    for piece in pieces:
+        hasher.update(piece)
+    return hasher.hexdigest()
+
+
 def of_json(document: Any) -> str:
     return of_bytes(canonical_json(document))
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import final, overload
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+from regraft import digest
 
 CHUNK = 4_096
 KEY_LETTERS = 16
@@ -63,19 +65,14 @@ class Digests(Sequence[str]):
         """(n,) the first 8 bytes of each."""
         keys = np.empty(len(self), np.uint64)
         for start in range(0, len(self), CHUNK):
-            some = [digest[:KEY_LETTERS].zfill(KEY_LETTERS) for digest in self.column.slice(start, CHUNK).to_pylist()]
+            some = [one[:KEY_LETTERS].zfill(KEY_LETTERS) for one in self.column.slice(start, CHUNK).to_pylist()]
             keys[start : start + len(some)] = np.frombuffer(bytes.fromhex("".join(some)), ">u8")
         return keys
 
     def together(self, *more: str) -> str:
         """One digest for all of them in their order and ``more`` behind them: ``regraft.digest.of_digests``, without a text of all of them."""
         after = "".join(f"\n{one}" for one in more).encode()[0 if len(self) else 1 :]
-        size = sum(len(chunk) for chunk in self._texts()) + len(after)
-        hasher = hashlib.sha256(size.to_bytes(8, "little"))
-        for chunk in self._texts():
-            hasher.update(chunk)
-        hasher.update(after)
-        return hasher.hexdigest()
+        return digest.of_pieces(chain(self._texts(), [after]), sum(map(len, self._texts())) + len(after))
 
     def _texts(self) -> Iterator[bytes]:
         for start in range(0, len(self), CHUNK):

@@ -103,6 +103,7 @@ class Execution:
         self._open()
         network, _, known = self.trained()
         found = known.get(split) or self.answered(network, split)
+        Ranks().wait()  # another process may still read what lies there
         shutil.rmtree(self.folder, ignore_errors=True)
         return found
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from regraft.cache.boundary import Boundary
+from regraft.cache.forwards import evaluating
 from regraft.cache.pooled import linear_features
 from regraft.data.encode import prepare
 from regraft.errors import PlanError, suggest
@@ -130,12 +131,8 @@ def _chosen(start: Start, named: tuple[str, ...]) -> tuple[str, ...]:
 def last_of_each_size(start: Start) -> tuple[str, ...]:
     """The last stage of those whose outputs have as many places: pixels, tokens, or none."""
     network, sizes = start.network, {}
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    with tapped(network, network.trunk.stage_names) as found:
+    with evaluating(network), tapped(network, network.trunk.stage_names) as found:
         network(prepare(start.train.batch(np.arange(1)), network.trunk.input, device=start.device))
-    for module, mode in modes:
-        module.training = mode
     for name in network.trunk.stage_names:
         shape = list(found[name].shape[1:])
         sizes[tuple(shape[:-1] if len(shape) < 3 else np.delete(shape, network.trunk.map_axis - 1).tolist())] = name
