@@ -29,8 +29,8 @@ TYPED = {
     "task_weights": "task_weights(channel=linear(1, 0.5), brightness=0.5)",
     "uncertainty": "uncertainty(lr=0.1)",
 }
-ELSEWHERE = frozenset({"dpo", "dice"})
-"""Of other data than the toy's: tests/train/test_objective_dpo.py and test_objective_masks.py run the laws over them."""
+ELSEWHERE = frozenset({"attention_distill", "dpo", "dice"})
+"""Of other data than the toy's, or of stages with places: tests/train/test_objective_attention.py, test_objective_dpo.py and test_objective_masks.py run the laws over them."""
 COMPOSED = "sam+delta(strength=0.01)+co_tuning(relation=direct)+distill(teacher=any)+l2_sp(strength=0.001)+focal"
 WEIGHED = "sam+uncertainty+pcgrad+l2_sp(strength=0.001)"
 

@@ -101,17 +101,18 @@ def test_the_rate_is_found_under_the_objective(taught, model):
     assert any("range test" in reason for reason in plan.reasons)
 
 
-def test_features_of_chosen_stages_are_taught_too(taught, model):
+@pytest.mark.parametrize("kind", ["feature_distill", "attention_distill"])
+def test_what_stages_inside_say_is_taught_too(taught, model, kind):
     store, data = taught
-    objective = "feature_distill(teacher=old, pairs=[blocks.0:blocks.1], weight=0.1)"
-    made = rg.tune(data, model=model, store=store, name="inside", strategy="full", objective=objective, **OPTIONS)
-    assert "feature_distill" in made.record.manifest["plan"]["objective"]
+    objective = f"{kind}(teacher=old, pairs=[blocks.0:blocks.1], weight=0.1)"
+    made = rg.tune(data, model=model, store=store, name=kind, strategy="full", objective=objective, **OPTIONS)
+    assert kind in made.record.manifest["plan"]["objective"]
     with pytest.raises(PlanError, match=r"stage 'blocks\.9' of old\nfound: the teacher has no such stage"):
         rg.tune(
             data,
             model=model,
             store=store,
-            name="inside-2",
+            name=f"{kind}-2",
             strategy="full",
             objective=objective.replace("blocks.1]", "blocks.9]"),
             **OPTIONS,

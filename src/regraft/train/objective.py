@@ -43,11 +43,11 @@ class Ask:
     """Something that an objective needs and training cannot make.
 
     ``what``: "logits", a teacher's answers for the training rows (``TeacherLogits``); "features", its pooled features behind ``stages``
-    for them (stage -> (n, width) float32 array); "examples", a labelled split of its own (``Encoded``); "source_head", the classifier with which the trunk
+    for them (stage -> (n, width) float32 array); "attention", where these stages of it look (stage -> (n, ``PLACES``)); "examples", a labelled split of its own (``Encoded``); "source_head", the classifier with which the trunk
     was pretrained (an ``nn.Module``: features (B, width) -> logits). ``of``: the generation, the data or the model, as typed.
     """
 
-    what: Literal["logits", "features", "examples", "source_head"]
+    what: Literal["logits", "features", "attention", "examples", "source_head"]
     of: str
     stages: tuple[str, ...] = ()
 

@@ -27,7 +27,7 @@ from regraft.plan.plan import Plan
 from regraft.serve import rebuild
 from regraft.spec import SPLITS
 from regraft.train.objective import Ask, TeacherLogits, declared
-from regraft.train.objectives.stage_output import pooled
+from regraft.train.objectives.stage_output import places, pooled
 from regraft.train.terms import tapped
 from regraft.trunk.trunk import Inputs
 from regraft.tune import evidence
@@ -36,7 +36,9 @@ from regraft.tune.kept_answers import kept_answers
 from regraft.tune.source_head import source_head
 
 PARENT, TRAIN = "parent", "train"
-FROM_GENERATIONS = ("logits", "features")
+FORMS = {"features": pooled, "attention": places}
+"""Of what leaves its stages."""
+FROM_GENERATIONS = ("logits", *FORMS)
 
 
 class Teacher:
@@ -70,11 +72,11 @@ class Teacher:
         theirs, ours = (np.array(column) for column in zip(*shared, strict=True))
         return TeacherLogits(self.logits(examples)[:, theirs], ours)
 
-    def features(self, examples: Sequence[Split | Encoded], stages: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        """Stage -> what leaves it for the rows of ``examples``, pooled (n, width)."""
-        return {name: self._kept(f"features of {name}", examples, partial(self._pooled, stage=name)) for name in stages}
+    def inside(self, form: str, examples: Sequence[Split | Encoded], stages: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Stage -> what leaves it for the rows of ``examples`` (n, width), in one of ``FORMS``."""
+        return {name: self._kept(f"{form} of {name}", examples, partial(self._left, form=form, stage=name)) for name in stages}
 
-    def _pooled(self, encoded: Encoded, stage: str) -> NDArray[np.float32]:
+    def _left(self, encoded: Encoded, *, form: str, stage: str) -> NDArray[np.float32]:
         network = self.rebuilt.network
         names = network.trunk.stage_names
         if stage not in names:
@@ -83,7 +85,7 @@ class Teacher:
         def forward(inputs: Inputs) -> Tensor:
             with tapped(network, (stage,)) as found:
                 network(inputs)
-            return pooled(found[stage], inputs.get("attention_mask"), map_axis=network.trunk.map_axis)
+            return FORMS[form](found[stage], inputs.get("attention_mask"), map_axis=network.trunk.map_axis)
 
         return evidence.answers(network, encoded, forward)
 
@@ -159,8 +161,8 @@ def _brought(ask: Ask, plan: Plan, job: Job, examples: Sequence[Split | Encoded]
         raise PlanError(
             f"learn {plan.task} from {teacher.record.name}", f"it was trained for {manifest['task']}", "a teacher of the same task"
         )
-    if ask.what == "features":
-        return teacher.features(examples, ask.stages)
+    if ask.what in FORMS:
+        return teacher.inside(ask.what, examples, ask.stages)
     return teacher.taught(examples, job.dataset.classes)
 
 

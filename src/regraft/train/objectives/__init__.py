@@ -1,5 +1,6 @@
 """What can be minimised beside the task's loss, or in its place: one objective to a file. The listing of this folder is the catalogue."""
 
+from regraft.train.objectives.attention_distill import attention_distill
 from regraft.train.objectives.class_balanced import class_balanced
 from regraft.train.objectives.co_tuning import co_tuning
 from regraft.train.objectives.delta import delta
@@ -21,6 +22,6 @@ from regraft.train.objectives.task_weights import task_weights
 from regraft.train.objectives.uncertainty import uncertainty
 
 __all__ = [
-    "class_balanced", "co_tuning", "delta", "dice", "distill", "dpo", "dwa", "ewc", "famo", "feature_distill", "focal", "gradnorm", "l2_sp", "logit_adjusted", "pcgrad", "r_drop", "sam",
-    "task_weights", "uncertainty",
+    "attention_distill", "class_balanced", "co_tuning", "delta", "dice", "distill", "dpo", "dwa", "ewc", "famo", "feature_distill", "focal", "gradnorm", "l2_sp", "logit_adjusted", "pcgrad",
+    "r_drop", "sam", "task_weights", "uncertainty",
 ]  # fmt: skip

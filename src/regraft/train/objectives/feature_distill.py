@@ -16,10 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from regraft.errors import PlanError, suggest
 from regraft.train.objective import Ask, Declared, Seen, Start, Term, objective, require
-from regraft.train.objectives.distill import refuse_mixing
 from regraft.train.objectives.stage_output import pooled
+from regraft.train.objectives.stage_pairs import Pairs, ours_of, read_pairs, taught, theirs_of
 from regraft.train.run import Run
 from regraft.train.seeding import seed_of
 
@@ -29,40 +28,20 @@ MAP_LR = 1e-3
 @objective
 def feature_distill(*, teacher: str = "parent", pairs: tuple[str, ...] = (), weight: float = 1.0) -> Declared:
     require(weight > 0, f"feature_distill(weight={weight:g})", "a weight is above 0")
-    found = tuple(_pair(one) for one in ((pairs,) if isinstance(pairs, str) else pairs))
-    if not found:
-        raise PlanError(
-            "feature_distill()", "no pair of stages is given", "feature_distill(teacher=NAME, pairs=[STUDENT_STAGE:TEACHER_STAGE])"
-        )
-    ask = Ask("features", teacher, tuple(dict.fromkeys(theirs for _, theirs in found)))
+    found = read_pairs("feature_distill", pairs)
+    ask = Ask("features", teacher, theirs_of(found))
     return Declared(lambda start: _FeatureDistill(start, ask, found, weight).term(), asks=(ask,))
 
 
-def _pair(text: str) -> tuple[str, str]:
-    ours, colon, theirs = str(text).partition(":")
-    if not colon or not ours or not theirs:
-        raise PlanError(f"feature_distill(pairs=[{text}])", "a pair is of two stages", "pairs=[STUDENT_STAGE:TEACHER_STAGE]")
-    return ours.strip(), theirs.strip()
-
-
 class _FeatureDistill:
-    def __init__(self, start: Start, ask: Ask, pairs: tuple[tuple[str, str], ...], weight: float) -> None:
-        refuse_mixing(start, "feature_distill")
-        stages = start.network.trunk.stage_names
-        for ours, _ in pairs:
-            if ours not in stages:
-                raise PlanError(f"feature_distill from stage {ours!r}", "the network has no such stage", suggest(ours, stages))
-        self.known: Mapping[str, Tensor] = {name: torch.as_tensor(table) for name, table in start.brought(ask).items()}
-        for name, table in self.known.items():
-            if len(table) != len(start.train):
-                raise PlanError(f"feature_distill from {ask.of!r}", f"{len(table)} features of {name} for {len(start.train)} training examples",
-                                "one row for each")  # fmt: skip
+    def __init__(self, start: Start, ask: Ask, pairs: Pairs, weight: float) -> None:
+        self.known = taught("feature_distill", start, ask, pairs)
         self.pairs, self.weight, self.seed, self.map_axis = pairs, weight, start.plan.settings.seed, start.network.trunk.map_axis
         self.maps: dict[int, nn.Parameter] = {}
         self.optimizer: torch.optim.Optimizer | None = None
 
     def term(self) -> Term:
-        stages = tuple(dict.fromkeys(ours for ours, _ in self.pairs))
+        stages = ours_of(self.pairs)
         return Term(shares=self.shares, around=self.around, after_step=self.after_step, state=self.state, load=self.load, stages=stages)
 
     def shares(self, seen: Seen) -> Tensor:
