@@ -12,6 +12,18 @@ from regraft.spec import FORMS
 from regraft.tasks import registry
 
 
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch):
+    """Installs one entry point for the length of a test."""
+
+    def installed(point: EntryPoint):
+        monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+        registry.installed.cache_clear()
+
+    yield installed
+    registry.installed.cache_clear()
+
+
 def test_every_form_has_its_task_and_every_task_its_form():
     assert tasks.names() == tuple(sorted(FORMS))
     assert all(tasks.of(name).form == form and tasks.of(name).name == name for name, form in FORMS.items())
@@ -23,15 +35,13 @@ def test_an_unknown_task_is_answered_with_the_nearest_name():
         tasks.of("text-clasification")
 
 
-def test_an_installed_task_is_found(monkeypatch: pytest.MonkeyPatch):
-    point = EntryPoint("mine", "regraft.tasks.classification:TEXT_CLASSIFICATION", registry.GROUP)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+def test_an_installed_task_is_found(install):
+    install(EntryPoint("mine", "regraft.tasks.classification:TEXT_CLASSIFICATION", registry.GROUP))
     assert "mine" in tasks.names()
     assert tasks.of("mine") is tasks.of("text-classification")
 
 
-def test_an_installed_task_may_not_take_a_built_in_name(monkeypatch: pytest.MonkeyPatch):
-    point = EntryPoint("text-classification", "elsewhere:TASK", registry.GROUP)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+def test_an_installed_task_may_not_take_a_built_in_name(install):
+    install(EntryPoint("text-classification", "elsewhere:TASK", registry.GROUP))
     with pytest.raises(RequestError, match="elsewhere:TASK would replace the built-in one"):
         tasks.of("text-classification")

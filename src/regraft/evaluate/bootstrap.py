@@ -7,6 +7,7 @@ A statistic is given as sums over examples, so that a resample costs one ``binco
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,12 @@ def interval(value: float, draws: Array, num_examples: int, *, bounds: tuple[flo
 
 def accuracy(correct: NDArray[np.bool_], *, seed: int = 0) -> Metric:
     """The share of ``correct`` (n,) with its interval, without a table of probabilities: one binomial draw is a resample."""
-    n, value = len(correct), float(np.mean(correct))
+    return _share(len(correct), int(np.count_nonzero(correct)), seed)
+
+
+@lru_cache(maxsize=1 << 12)
+def _share(n: int, right: int, seed: int) -> Metric:
+    """Remembered: of many classes of one size, many have the same number right."""
+    value = right / n
     draws = np.random.default_rng(seed).binomial(n, value, size=NUM_RESAMPLES) / n
     return interval(value, draws, n, bounds=(0.0, 1.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -50,7 +51,7 @@ def paired(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_], *, seed: 
             "compare two models on the same examples", f"{a.shape} and {b.shape} answers", "one answer of each to each example"
         )
     n, wins, losses = len(a), int((a & ~b).sum()), int((b & ~a).sum())
-    difference = interval((wins - losses) / n, _draws(n, wins, losses, seed), n)
+    difference = _difference(n, wins, losses, seed)
     p_value = mcnemar(wins, losses)
     sure = not difference.low <= 0.0 <= difference.high and p_value < 1 - LEVEL
     verdict: Call = "tie" if not sure else "better" if wins > losses else "worse"
@@ -91,8 +92,9 @@ def mcnemar(wins: int, losses: int) -> float:
     return float(min(1.0, 2 * bdtr(min(wins, losses), wins + losses, 0.5)))
 
 
-def _draws(n: int, wins: int, losses: int, seed: int) -> NDArray[np.float64]:
-    """(1000,) resampled differences. Each example gives +1, -1 or 0, so a resample is one draw of three counts."""
+@lru_cache(maxsize=1 << 12)
+def _difference(n: int, wins: int, losses: int, seed: int) -> Metric:
+    """Each example gives +1, -1 or 0, so a resample is one draw of three counts. Remembered: most of many classes differ alike."""
     rng = np.random.default_rng(seed)
     counts = rng.multinomial(n, (wins / n, losses / n, (n - wins - losses) / n), size=NUM_RESAMPLES)
-    return (counts[:, 0] - counts[:, 1]) / n
+    return interval((wins - losses) / n, (counts[:, 0] - counts[:, 1]) / n, n)

@@ -176,10 +176,9 @@ def choose(sums: Sums) -> tuple[float, float | None]:
     cross = vectors.T @ sums.held.cross[:size]
     gram = vectors.T @ triangle.leading(sums.held.gram, size) @ vectors
     total = float(sums.held.counts.sum())
-    errors = []
-    for strength in STRENGTHS:
-        weights = turned / (np.maximum(values, 0.0) + strength)[:, None]
-        errors.append(total - 2 * float((weights * cross).sum()) + float((weights * (gram @ weights)).sum()))
+    right, spread = (turned * cross).sum(axis=1), (turned @ turned.T) * gram
+    shrunk = [1.0 / (np.maximum(values, 0.0) + strength) for strength in STRENGTHS]
+    errors = [total - 2 * float(by @ right) + float(by @ spread @ by) for by in shrunk]
     best = int(np.argmin(errors))
     return STRENGTHS[best], float(np.sqrt(max(errors[best], 1e-12) / (total * len(sums.counts))))
 

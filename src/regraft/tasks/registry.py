@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 
 from regraft.errors import RequestError, suggest
 from regraft.tasks.classification import AUDIO_CLASSIFICATION, IMAGE_CLASSIFICATION, TEXT_CLASSIFICATION, TEXT_PAIR_CLASSIFICATION
@@ -31,14 +32,20 @@ BUILT_IN = {
 }  # fmt: skip
 
 
+@cache
+def installed() -> dict[str, EntryPoint]:
+    """Looked up once: it reads the metadata of every package that is installed."""
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
 def names() -> tuple[str, ...]:
     """Every task that can be named, sorted."""
-    return tuple(sorted({*BUILT_IN, *(point.name for point in entry_points(group=GROUP))}))
+    return tuple(sorted({*BUILT_IN, *installed()}))
 
 
 def of(name: str) -> Task:
     """The task called ``name``. An entry point gives a ``Task``; one that takes a built-in name is refused."""
-    points = {point.name: point for point in entry_points(group=GROUP)}
+    points = installed()
     taken = sorted(points.keys() & BUILT_IN.keys())
     if taken:
         raise RequestError(
