@@ -1,6 +1,7 @@
 """Cache on against cache off, our own loop, at every boundary: the measured ratio beside the ideal one.
 
     python benchmarks/cache.py minilm --rows 2000 --epochs 5 --repeats 3
+    python benchmarks/cache.py resnet50 --rows 192 --input-size 112 --boundaries 1 9 16
 
 With E epochs and a prefix of share p of the forward work, live training costs E (1 + 2 (1 - p)) and cached training p + E 3 (1 - p).
 Both are timed from the first step to the last, the filling of the cache included, in one process, in turn.
@@ -32,20 +33,58 @@ MODELS = {
     "resnet50": ("timm:resnet50", "flowers12"),
     "mobilenetv2": ("timm:mobilenetv2_100", "flowers12"),
     "vit_tiny": ("timm:vit_tiny_patch16_224", "flowers12"),
+    "wav2vec2": ("", "fsdd"),
 }
-"""Name -> model and data. Those of timm start from random weights, which take as long as trained ones."""
+"""Name -> model and data. Those of timm and Wav2Vec2 start from random weights, which take as long as trained ones."""
+WAV2VEC2 = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 6, "intermediate_size": 1536, "conv_dim": (256,) * 7,
+            "num_conv_pos_embeddings": 64}  # fmt: skip
+"""Half of the base model's width and of its blocks, over the same seven convolutions. By its defaults otherwise, dropout among them."""
+
+
+def opened(name: str, folder: Path, *, rows: int, input_size: int = 0) -> Job:
+    """The job of one of ``MODELS`` on its training examples, encoded; ``rows`` of them, or all with 0; ``input_size``: of images, 0 for the model's own."""
+    reference, data = MODELS[name]
+    settings = {"valid_fraction": 0.0} | ({"input_size": input_size} if input_size else {})
+    request = Request(data=data_of(data, rows, folder), input=str(DATA / data / "recordings") if data == "fsdd" else None,
+                      strategy="scratch", settings=settings)  # fmt: skip
+    job = open_job(request, open_data(request), reference or wav2vec2(folder / "wav2vec2"))
+    job.encoded("train").wait()
+    return job
+
+
+def is_fresh(job: Job) -> bool:
+    """Are there no trained weights to start from?"""
+    return not job.reference.startswith("bundled:")
+
+
+def wav2vec2(folder: Path) -> str:
+    from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+    torch.manual_seed(0)
+    Wav2Vec2Model(Wav2Vec2Config(**WAV2VEC2)).save_pretrained(folder)
+    return f"file:{folder}"
 
 
 def data_of(name: str, rows: int, folder: Path) -> str:
     """The data as they are, or the first ``rows`` of their training examples, alike from every class of a folder of images."""
     source, cut = DATA / name, folder / name
+    if (source / "labels.csv").exists():
+        return str(first_clips(source, rows, cut))
+    if not rows:
+        return str(source)
     if not (source / "train.csv").exists():
-        return str(first_images(source, rows, cut) if rows else source)
+        return str(first_images(source, rows, cut))
     cut.mkdir()
     train, test = (pandas.read_csv(source / f"{split}.csv").sample(frac=1, random_state=0).head(rows) for split in ("train", "test"))
     train.to_csv(cut / "train.csv", index=False)
     test[test["label"].isin(train["label"])].to_csv(cut / "test.csv", index=False)  # few rows do not hold every class
     return str(cut)
+
+
+def first_clips(source: Path, rows: int, cut: Path) -> Path:
+    found = pandas.read_csv(source / "labels.csv").sample(frac=1, random_state=0)[["file", "label", "split"]]
+    found.groupby("split").head(rows or len(found)).to_csv(cut.with_suffix(".csv"), index=False)
+    return cut.with_suffix(".csv")
 
 
 def first_images(source: Path, rows: int, cut: Path) -> Path:
@@ -63,7 +102,7 @@ def timed(job: Job, boundary: int, epochs: int, cache: Cache | None) -> float:
     settings = Settings(epochs=epochs, lr=1e-4, batch_size=32, cache=cache is not None, precision="fp32")
     plan = Plan(task=job.dataset.task, model=job.reference, strategy=strategy.text, stages=(*job.outline.stage_names, "head"),
                 phases=strategy(job.outline), settings=settings)  # fmt: skip
-    network = job.network(dropout=0.1, seed=0, fresh=not job.reference.startswith("bundled:"))
+    network = job.network(dropout=0.1, seed=0, fresh=is_fresh(job))
     with tempfile.TemporaryDirectory() as folder:
         history = fit(network, plan, task=job.task, data={"train": job.encoded("train"), "valid": None}, folder=Path(folder), cache=cache)
     assert history.phases[0].cached == (cache is not None), history.events
@@ -76,18 +115,17 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2000)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--input-size", type=int, default=0, help="pixels to a side of images, instead of the model's own")
     parser.add_argument("--boundaries", type=int, nargs="*")
     parser.add_argument("--quick", action="store_true", help="a look whether it runs: 64 rows, two epochs, once, at two boundaries")
     args = parser.parse_args()
     if args.quick:
         args.rows, args.epochs, args.repeats, args.boundaries = 64, 2, 1, [1, 2]
-    reference, data = MODELS[args.model]
     with tempfile.TemporaryDirectory() as folder:
-        request = Request(data=data_of(data, args.rows, Path(folder)), strategy="scratch", settings={"valid_fraction": 0.0})
-        job = open_job(request, open_data(request), reference)
-        job.encoded("train").wait()
+        job = opened(args.model, Path(folder), rows=args.rows, input_size=args.input_size)
         macs = [stage.macs for stage in job.outline.stages]
-        print(f"### cache {args.model}: {len(job.encoded('train')):,} examples, {args.epochs} epochs, {torch.get_num_threads()} threads\n")
+        print(f"### cache {args.model}: {len(job.encoded('train')):,} examples, {args.epochs} epochs, "
+              f"{torch.get_num_threads()} threads{f', {args.input_size} px' * bool(args.input_size)}\n")  # fmt: skip
         print(
             "| boundary | share p below | live s | cached s | ratio (range) | ideal | of the ideal |\n|---|---|---|---|---|---|---|",
             flush=True,

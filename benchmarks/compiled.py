@@ -16,14 +16,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from roofline import BATCH, DATA, MODELS, ROWS, WARM, Watch, data_of
+from roofline import BATCH, MODELS, ROWS, WARM, Watch, is_fresh, opened
 
 from regraft.plan.plan import Plan
 from regraft.plan.settings import Settings
 from regraft.plan.strategy import parse
 from regraft.train.fit import fit
-from regraft.tune.job import Job, open_data, open_job
-from regraft.tune.request import Request
+from regraft.tune.job import Job
 
 fitting = importlib.import_module("regraft.train.fit")
 
@@ -34,7 +33,7 @@ def timed(job: Job, steps: int, how: str) -> tuple[float, float]:
     settings = Settings(epochs=(steps + WARM) / per_epoch, lr=1e-4, batch_size=BATCH, cache=False, precision="fp32", compile=how)  # type: ignore[arg-type]
     plan = Plan(task=job.dataset.task, model=job.reference, strategy="full", stages=(*job.outline.stage_names, "head"),
                 phases=parse("full")(job.outline), settings=settings)  # fmt: skip
-    network, watch, spent = job.network(dropout=0.1, seed=0, fresh=not job.reference.startswith("bundled:")), Watch(), [0.0]
+    network, watch, spent = job.network(dropout=0.1, seed=0, fresh=is_fresh(job)), Watch(), [0.0]
     own = fitting.compiled
 
     def measured(*args: Any) -> Any:
@@ -65,13 +64,9 @@ def main() -> None:
         flush=True,
     )
     for name in args.models:
-        reference, data = MODELS[name]
         with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as code:
             os.environ["TORCHINDUCTOR_CACHE_DIR"] = code
-            where = str(DATA / data) if name in ROWS else data_of(data, BATCH * (steps + WARM), Path(folder))
-            request = Request(data=where, strategy="scratch", settings={"valid_fraction": 0.0})
-            job = open_job(request, open_data(request), reference)
-            job.encoded("train").wait()
+            job = opened(name, Path(folder), rows=ROWS.get(name, BATCH * (steps + WARM)))
             taken: dict[str, list[float]] = {"off": [], "on": []}
             spent: list[float] = []
             for turn in range(repeats):

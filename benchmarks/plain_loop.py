@@ -1,6 +1,7 @@
 """Full fine-tuning beside the best plain loop that we can write: thirty lines of PyTorch on the same tensors, batches, optimiser and threads.
 
-    python benchmarks/plain_loop.py minilm|vision [--quick]
+    python benchmarks/plain_loop.py minilm|vision|... [--quick]
+    python benchmarks/plain_loop.py resnet50 --rows 192 --input-size 112
 
 Both are timed in one process, in turn, from the first step to the last, without measuring on valid and without checkpoints that the plain loop has not.
 """
@@ -17,7 +18,7 @@ import torch
 from harness import job_accuracy
 from torch.nn import functional
 
-from cache import MODELS, data_of
+from cache import MODELS, is_fresh, opened
 from regraft.data.batching import training_batches
 from regraft.data.encode import prepare
 from regraft.plan.plan import Plan
@@ -25,8 +26,7 @@ from regraft.plan.settings import Settings
 from regraft.plan.strategy import parse
 from regraft.train.fit import fit
 from regraft.train.schedules import factor
-from regraft.tune.job import Job, open_data, open_job
-from regraft.tune.request import Request
+from regraft.tune.job import Job
 
 LR, BATCH, DECAY = 1e-4, 32, 0.01
 
@@ -35,14 +35,14 @@ def ours(job: Job, epochs: int) -> tuple[float, float]:
     settings = Settings(epochs=epochs, lr=LR, batch_size=BATCH, cache=False, precision="fp32", weight_decay=DECAY)
     plan = Plan(task=job.dataset.task, model=job.reference, strategy="full", stages=(*job.outline.stage_names, "head"),
                 phases=parse("full")(job.outline), settings=settings)  # fmt: skip
-    network = job.network(dropout=0.1, seed=0)
+    network = job.network(dropout=0.1, seed=0, fresh=is_fresh(job))
     with tempfile.TemporaryDirectory() as folder:
         history = fit(network, plan, task=job.task, data={"train": job.encoded("train"), "valid": None}, folder=Path(folder))
     return history.train_s, job_accuracy(job, network)
 
 
 def plain(job: Job, epochs: int) -> tuple[float, float]:
-    network, train = job.network(dropout=0.1, seed=0), job.encoded("train")
+    network, train = job.network(dropout=0.1, seed=0, fresh=is_fresh(job)), job.encoded("train")
     spec = network.trunk.input
     if spec.kind == "image":
         network.to(memory_format=torch.channels_last)
@@ -69,21 +69,20 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2000)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--input-size", type=int, default=0, help="pixels to a side of images, instead of the model's own")
     parser.add_argument("--quick", action="store_true", help="a look whether it runs: 64 rows, one epoch, once")
     args = parser.parse_args()
     rows, epochs, repeats = (64, 1, 1) if args.quick else (args.rows, args.epochs, args.repeats)
-    reference, data = MODELS[args.model]
     with tempfile.TemporaryDirectory() as folder:
-        request = Request(data=data_of(data, rows, Path(folder)), strategy="scratch", settings={"valid_fraction": 0.0})
-        job = open_job(request, open_data(request), reference)
-        job.encoded("train").wait()
+        job = opened(args.model, Path(folder), rows=rows, input_size=args.input_size)
         taken: dict[str, list[float]] = {"regraft": [], "plain loop": []}
         scores: dict[str, float] = {}
         for turn in range(repeats):
             for name in taken if turn % 2 == 0 else list(taken)[::-1]:
                 seconds, scores[name] = (ours if name == "regraft" else plain)(job, epochs)
                 taken[name].append(seconds)
-    print(f"### plain loop: full fine-tuning of {args.model}, {len(job.encoded('train')):,} examples, {epochs} epochs\n")
+    print(f"### plain loop: full fine-tuning of {args.model}, {len(job.encoded('train')):,} examples, {epochs} epochs"
+          f"{f', {args.input_size} px' * bool(args.input_size)}\n")  # fmt: skip
     print("| who | s, median (range) | ÷ plain loop | accuracy on test |\n|---|---|---|---|")
     for name, own in taken.items():
         ratio = statistics.median(a / b for a, b in zip(own, taken["plain loop"], strict=True))

@@ -19,20 +19,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from harness import DATA
 from plain_loop import BATCH, DECAY, LR
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
-from cache import MODELS, data_of
+from cache import MODELS, is_fresh, opened
 from regraft.data.batching import training_batches
 from regraft.data.encode import prepare
 from regraft.plan.plan import Plan
 from regraft.plan.settings import Settings
 from regraft.plan.strategy import parse
 from regraft.train.fit import fit
-from regraft.tune.job import Job, open_data, open_job
-from regraft.tune.request import Request
+from regraft.tune.job import Job
 
 WARM = 2
 ROWS = {"minilm": 0, "vision": 0}
@@ -91,7 +89,7 @@ def ours(job: Job, steps: int, watch: Watch) -> None:
     settings = Settings(epochs=(steps + WARM) / per_epoch, lr=LR, batch_size=BATCH, cache=False, precision="fp32", weight_decay=DECAY)
     plan = Plan(task=job.dataset.task, model=job.reference, strategy="full", stages=(*job.outline.stage_names, "head"),
                 phases=parse("full")(job.outline), settings=settings)  # fmt: skip
-    network = job.network(dropout=0.1, seed=0, fresh=not job.reference.startswith("bundled:"))
+    network = job.network(dropout=0.1, seed=0, fresh=is_fresh(job))
     with tempfile.TemporaryDirectory() as folder:
         fit(network, plan, task=job.task, data={"train": job.encoded("train"), "valid": None}, folder=Path(folder), observer=watch)  # type: ignore[arg-type]
     if watch.profile is not None:
@@ -100,7 +98,7 @@ def ours(job: Job, steps: int, watch: Watch) -> None:
 
 def plain(job: Job, steps: int) -> Iterator[tuple[int, float]]:
     """Operations (0 where they were not counted) and seconds of each step: the first pass over the batches is counted, the second timed."""
-    network, train = job.network(dropout=0.1, seed=0, fresh=not job.reference.startswith("bundled:")), job.encoded("train")
+    network, train = job.network(dropout=0.1, seed=0, fresh=is_fresh(job)), job.encoded("train")
     spec = network.trunk.input
     if spec.kind == "image":
         network.to(memory_format=torch.channels_last)
@@ -156,12 +154,8 @@ def main() -> None:
     )
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
     for name in args.models:
-        reference, data = MODELS[name]
         with tempfile.TemporaryDirectory() as folder:
-            where = str(DATA / data) if name in ROWS else data_of(data, BATCH * (steps + WARM), Path(folder))
-            request = Request(data=where, strategy="scratch", settings={"valid_fraction": 0.0})
-            job = open_job(request, open_data(request), reference)
-            job.encoded("train").wait()
+            job = opened(name, Path(folder), rows=ROWS.get(name, BATCH * (steps + WARM)))
             found = list(plain(job, steps))
             timed, profiled = Watch(), Watch(profiles=True)
             ours(job, steps, timed)
