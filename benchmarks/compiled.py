@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from roofline import BATCH, MODELS, ROWS, WARM, Watch, is_fresh, opened
+from roofline import BATCH, ROWS, WARM, Watch, is_fresh, opened
 
 from regraft.plan.plan import Plan
 from regraft.plan.settings import Settings

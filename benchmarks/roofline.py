@@ -23,7 +23,7 @@ from plain_loop import BATCH, DECAY, LR
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
-from cache import MODELS, is_fresh, opened
+from cache import is_fresh, opened
 from regraft.data.batching import training_batches
 from regraft.data.encode import prepare
 from regraft.plan.plan import Plan
