@@ -1,4 +1,4 @@
-"""Side by side: several commands in turn, A B C A B C, whole-process wall time and peak memory, the accuracy that each prints.
+"""Side by side: several commands in turn, A B C A B C, whole-process wall and processor time and peak memory, the accuracy that each prints.
 
 Machines drift, so absolute times are never compared between runs: every figure that is quoted is a ratio within one call. Each
 contestant is a command whose last line of output is a JSON object with at least ``accuracy``.
@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -29,20 +30,27 @@ OUT = HERE / "out"
 class Run:
     contestant: str
     wall_s: float
+    processor_s: float
     peak_bytes: int
     facts: dict[str, Any]
 
 
 def run(name: str, command: Sequence[str], environment: Mapping[str, str]) -> Run:
     """One run of one contestant, as a whole process; a failure ends the benchmark with its output."""
-    began = time.perf_counter()
+    began, spent = time.perf_counter(), processor_s()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **environment}, text=True) as process:
         out, err = process.communicate()
         wall = time.perf_counter() - began
     if process.returncode:
         sys.exit(f"{name} failed ({process.returncode}): {' '.join(command)}\n{err[-4000:]}")
     facts = json.loads(out.strip().splitlines()[-1])
-    return Run(name, wall, int(facts.pop("peak_bytes", 0)), facts)
+    return Run(name, wall, processor_s() - spent, int(facts.pop("peak_bytes", 0)), facts)
+
+
+def processor_s() -> float:
+    """Of all children so far that have ended, and theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def compare(title: str, contestants: Mapping[str, Sequence[str]], *, repeats: int, reference: str, note: str = "") -> list[Run]:
@@ -61,20 +69,21 @@ def compare(title: str, contestants: Mapping[str, Sequence[str]], *, repeats: in
 
 
 def table(title: str, runs: Sequence[Run], reference: str, note: str) -> str:
-    """Markdown: median and range of wall time, its ratio to the reference turn by turn, peak memory, accuracy."""
+    """Markdown: median and range of wall time, its ratio to the reference turn by turn, processor time, peak memory, accuracy."""
     by_name: dict[str, list[Run]] = {}
     for one in runs:
         by_name.setdefault(one.contestant, []).append(one)
     base = [one.wall_s for one in by_name[reference]]
-    lines = [f"### {title}", note, "", f"| who | wall s, median (range) | ÷ {reference} | peak MB | accuracy |", "|---|---|---|---|---|"]
+    lines = [f"### {title}", note, "", f"| who | wall s, median (range) | ÷ {reference} | processor s | peak MB | accuracy |",
+             "|---|---|---|---|---|---|"]  # fmt: skip
     for name, own in by_name.items():
         walls = [one.wall_s for one in own]
         ratio = statistics.median(wall / other for wall, other in zip(walls, base, strict=True))
         accuracy = statistics.median(one.facts.get("accuracy", float("nan")) for one in own)
         peak = max(one.peak_bytes for one in own) / 1e6
-        lines.append(
-            f"| {name} | {statistics.median(walls):.1f} ({min(walls):.1f}-{max(walls):.1f}) | {ratio:.2f} | {peak:.0f} | {accuracy:.4f} |"
-        )
+        spent = statistics.median(one.processor_s for one in own)
+        lines.append(f"| {name} | {statistics.median(walls):.1f} ({min(walls):.1f}-{max(walls):.1f}) | {ratio:.2f} | {spent:.1f} | {peak:.0f} | "
+                     f"{accuracy:.4f} |")  # fmt: skip
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""A plain loop on image files with torchvision's loader: every image decoded in every epoch, the last stage and the head trained."""
+"""A plain loop on image files with torchvision's loader: every image decoded in every epoch, the last stage and the head trained, or everything."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ parser.add_argument("model")
 parser.add_argument("size", type=int)
 parser.add_argument("epochs", type=int)
 parser.add_argument("--fresh", action="store_true")
+parser.add_argument("--full", action="store_true")
 
 
 def main() -> None:
@@ -42,8 +43,8 @@ def main() -> None:
     splits = {name: ImageFolder(f"{args.data}/{name}", change) for name in ("train", "test")}
     loaders = {name: DataLoader(split, 32, shuffle=name == "train", num_workers=2) for name, split in splits.items()}
     head = torch.nn.Linear(trunk.width, len(splits["train"].classes))
-    host.requires_grad_(False)
-    last = [host.get_submodule(path) for path in trunk.stages[-1].modules]
+    host.requires_grad_(args.full).train(args.full)
+    last = [host] if args.full else [host.get_submodule(path) for path in trunk.stages[-1].modules]
     for part in last:
         part.requires_grad_(True)
     moving = [*head.parameters(), *(p for part in last for p in part.parameters())]
@@ -54,7 +55,6 @@ def main() -> None:
         return head(features.mean((-2, -1)) if features.dim() == 4 else features)
 
     began = time.perf_counter()
-    host.eval()
     for _ in range(args.epochs):
         for images, targets in loaders["train"]:
             functional.cross_entropy(logits(images), targets).backward()
@@ -62,6 +62,7 @@ def main() -> None:
             optimizer.step()
             optimizer.zero_grad()
     train_s = time.perf_counter() - began
+    host.eval()
     with torch.inference_mode():
         right = sum(int((logits(images).argmax(1) == targets).sum()) for images, targets in loaders["test"])
     finish(right / len(splits["test"]), train_s=train_s)

@@ -1,4 +1,4 @@
-"""Regraft on image files: the head and the last stage, one JSON line. Cold: the cache lies in a folder that goes with the process."""
+"""Regraft on image files: the head and the last stage, or everything, one JSON line. Cold: the cache lies in a folder that goes with the process."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ parser.add_argument("model")
 parser.add_argument("size", type=int)
 parser.add_argument("epochs", type=int)
 parser.add_argument("--fresh", action="store_true")
+parser.add_argument("--full", action="store_true")
 args = parser.parse_args()
 given = {"valid_fraction": 0.0, "input_size": args.size}
 request = Request(data=args.data, strategy="scratch" if args.fresh else None, settings=given)
 job = open_job(request, open_data(request), args.model)
-settings = Settings(epochs=args.epochs, lr=1e-3, batch_size=32, input_size=args.size, batch_norm="frozen", precision="fp32")
-plan = Plan(task=job.dataset.task, model=job.reference, strategy="top(n=1)", stages=(*job.outline.stage_names, "head"),
-            phases=parse("top(n=1)")(job.outline), settings=settings)  # fmt: skip
+settings = Settings(epochs=args.epochs, lr=1e-3, batch_size=32, input_size=args.size, precision="fp32",
+                    batch_norm="train" if args.full else "frozen")  # fmt: skip
+strategy = parse("full" if args.full else "top(n=1)")
+plan = Plan(task=job.dataset.task, model=job.reference, strategy=strategy.text, stages=(*job.outline.stage_names, "head"),
+            phases=strategy(job.outline), settings=settings)  # fmt: skip
 network = job.network(dropout=0.0, seed=0, fresh=args.fresh)
 with tempfile.TemporaryDirectory() as folder:
     data = {"train": job.encoded("train"), "valid": None}
