@@ -70,6 +70,7 @@ def test_a_strategy_given_is_kept_and_only_the_settings_are_advised():
     advice = choose(text(1540, 77), transformer(), strategy=parse("lora(rank=4)"))
     assert advice.strategy == "lora(rank=4)"
     assert advice.settings.lr == 10 * choose(text(1540, 77), transformer()).settings.lr
+    assert choose(text(1540, 77), transformer(), strategy=parse("lora(stem=True)")).settings.lr == advice.settings.lr
     assert not any(reason.startswith("lp_ft") for reason in advice.reasons)
 
 

@@ -138,6 +138,22 @@ def test_lora_edits_what_was_trainable_and_freezes_the_rest():
     assert phase.boundary == 2
 
 
+def test_a_stem_trains_whole_beside_lora_at_a_tenth_of_its_rate():
+    (phase,) = plan("lora(rank=4, stem=True)").phases
+    stem, *blocks, _ = phase.cells
+    assert (stem.trainable, stem.edit, stem.only, stem.lr_scale) == (True, None, "all", 0.1)
+    assert {(cell.only, cell.lr_scale) for cell in blocks} == {("edit", 1.0)}
+    assert phase.boundary == 0
+    assert plan("freeze(below=blocks.1)+lora(stem=True)").phases == plan("freeze(below=blocks.1)+lora").phases
+
+
+def test_a_trunk_without_a_stem_has_none_to_train_beside_lora():
+    over = outline(1)
+    parts = tuple(replace(stage, name=f"block.{index}") for index, stage in enumerate(over.stages))
+    with pytest.raises(RequestError, match=r"no stage named stem: block\.0"):
+        plan("lora(stem=True)", replace(over, stages=parts))
+
+
 def test_lora_leaves_the_probe_alone():
     made = plan("lp_ft+lora")
     assert made.phases == plan("lora+lp_ft").phases

@@ -74,6 +74,6 @@ def _full_rate(outline: Outline, kind: Kind) -> tuple[float, str]:
 
 
 def _moves_little(phases: Sequence[Phase]) -> bool:
-    """Does nothing of the trunk itself move but edits, biases and norms?"""
+    """Does nothing of the trunk itself move but edits, biases, norms, and what is given the rate of whole weights beside them?"""
     cells = [cell for phase in phases for cell in phase.cells[:-1] if cell.trainable]
-    return bool(cells) and all(cell.only != "all" or cell.edit is not None for cell in cells)
+    return bool(cells) and all(cell.only != "all" or cell.edit is not None or cell.lr_scale * EDIT_FACTOR <= 1 for cell in cells)

@@ -6,7 +6,7 @@ So ``a + b`` reads from left to right: ``freeze(below=blocks.3) + lora`` edits t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from regraft.errors import PlanError
@@ -38,10 +38,18 @@ def keep_trainable(phases: tuple[Phase, ...], chosen: frozenset[int]) -> tuple[P
     return over_stages(phases, lambda index, cell: cell if index in chosen else FROZEN)
 
 
-def stand(phases: tuple[Phase, ...], edit: Edit, chosen: frozenset[int], *, outline: Outline) -> tuple[Phase, ...]:
-    """``edit`` in those trainable stages that are ``chosen``, and it alone moves there; every other stage is frozen, and so is a head that is pretrained."""
+def stand(
+    phases: tuple[Phase, ...], edit: Edit, chosen: frozenset[int], *, outline: Outline, whole: Mapping[int, float] | None = None
+) -> tuple[Phase, ...]:
+    """``edit`` in those trainable stages that are ``chosen``, and it alone moves there; every other stage is frozen, and so is a head that is pretrained.
+
+    ``whole``: stages that go on as they would without an edit, at so many times their rate.
+    """
+    beside = whole or {}
 
     def fill(index: int, cell: Cell) -> Cell:
+        if cell.trainable and index in beside:
+            return replace(cell, lr_scale=cell.lr_scale * beside[index])
         return replace(cell, edit=edit, only="edit") if cell.trainable and index in chosen else FROZEN
 
     filled = resting(over_stages(phases, fill), outline)
