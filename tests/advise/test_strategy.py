@@ -80,6 +80,12 @@ def test_more_examples_get_fewer_epochs_and_never_smaller_batches():
     assert [s.batch_size for s in chosen] == sorted(s.batch_size for s in chosen)
 
 
+def test_a_head_that_is_solved_first_leaves_less_to_do():
+    facts = text(1540, 77)
+    after, whole = (choose(facts, transformer(), strategy=parse(name)).settings for name in ("lp_ft", "full"))
+    assert (after.epochs, whole.epochs) == (5, 10)
+
+
 def test_random_weights_get_more_epochs():
     facts = text(1540, 77)
     assert choose(facts, transformer(), strategy=parse("scratch")).settings.epochs > choose(facts, transformer()).settings.epochs

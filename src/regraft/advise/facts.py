@@ -17,6 +17,7 @@ class Facts:
 
     ``macs_per_s``: multiply-adds that this machine was measured to do in a second; 0 where it was not measured.
     ``oversize``: the shorter side of the median image, in sides of the model's input; 0 for what are no images.
+    ``mirror_loss``: the share of held-out images that a head on frozen features no longer names right when they are mirrored; 0 where that was not measured.
     ``learns``: of a language model what it learns to say, text or the better of two answers.
     ``has_valid``: the data brings a valid split of its own, so that none is cut off the training examples.
     """
@@ -29,6 +30,7 @@ class Facts:
     has_valid: bool = False
     solvable: bool = True
     learns: str = ""
+    mirror_loss: float = 0.0
 
     @classmethod
     def of(cls, targets: NDArray[np.integer], num_classes: int, *, kind: InputKind, **rest: float | bool) -> Facts:

@@ -46,9 +46,12 @@ sentences: 0.765 at 3e-3 (a GRU of 64), 0.734 and still rising at 1e-3 (of 128);
 
 EPOCHS: dict[str, Sequence[tuple[int, float]]] = {
     "text": ((200, 30.0), (800, 15.0), (3_000, 10.0), (8_000, 6.0), (30_000, 4.0), (100_000, 3.0), (ANY, 2.0)),
+    "text, head solved first": ((200, 15.0), (800, 8.0), (8_000, 5.0), (30_000, 4.0), (100_000, 3.0), (ANY, 2.0)),
     "words": ((3_000, 5.0), (30_000, 3.0), (ANY, 2.0)),
     "image": ((200, 50.0), (1_000, 30.0), (3_000, 25.0), (10_000, 20.0), (50_000, 10.0), (ANY, 5.0)),
 }
+"""A head that is solved first leaves less to do. ``lp_ft`` on held-back training texts, one seed, 5 and 10 epochs: banking77 with 20 examples a class 0.891 and 0.892
+(probe 0.883), trec with 1,000 examples 0.915 and 0.914; half of the time. Below 800 examples the same share, unmeasured."""
 LORA_FROM = 100_000_000
 """Parameters of a language model from which LoRA takes the place of full tuning."""
 PREFERENCE_FACTOR = 0.1
@@ -76,6 +79,9 @@ AUGMENTATION: dict[str, Augmentation] = {"image": (("crop", 8), ("flip", True))}
 AUGMENTATION_OF_LARGE: dict[str, Augmentation] = {"image": (("resized_crop", 0.5), ("flip", True))}
 """Of images with more detail than the model sees at once. The chest X-rays of ``KNOWN_EPOCHS_FACTOR``, 10 epochs: 0.925 on test (log loss 0.22)
 with windows of half the area to all of it and no mirroring, 0.905 (0.29) with shifted and mirrored ones; one seed."""
+MIRROR_LOSS = 0.02
+"""What mirroring may cost a head on frozen features before images are no longer shown mirrored, the lower end of the interval. bundled:vision, up to 800
+training images: Latin letters 0.130; cifar10 0.004, flowers12 -0.009, chest X-rays 0.004."""
 LARGE_FROM = 1.5
 """Sides of the model's input in the shorter side of an image."""
 WINDOWS_FROM = 300

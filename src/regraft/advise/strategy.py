@@ -128,13 +128,27 @@ def _hours(seconds: float) -> str:
 
 
 def _epochs(facts: Facts, outline: Outline, phases: Sequence[Phase], probe: ProbeResult | None) -> tuple[float, str]:
-    epochs = priors.by_size(priors.EPOCHS["words" if facts.learns else "text" if facts.kind == "text" else "image"], facts.num_examples)
+    epochs = priors.by_size(priors.EPOCHS[_pace(facts, phases)], facts.num_examples)
     usual = f"a starting point for {facts.num_examples:,} examples"
     if outline.is_partly_fresh or any(phase.fresh for phase in phases):
         return epochs * priors.SCRATCH_EPOCHS_FACTOR, usual
     if facts.kind == "image" and probe is not None and probe.cv_accuracy.low >= priors.KNOWN:
         return round(epochs * priors.KNOWN_EPOCHS_FACTOR), f"a third of {usual}: the features leave little to learn"
     return epochs, usual
+
+
+def _pace(facts: Facts, phases: Sequence[Phase]) -> str:
+    """The row of ``priors.EPOCHS``."""
+    if facts.learns:
+        return "words"
+    if facts.kind != "text":
+        return "image"
+    return "text, head solved first" if _head_first(phases) else "text"
+
+
+def _head_first(phases: Sequence[Phase]) -> bool:
+    """Is the head solved before the last phase begins?"""
+    return len(phases) > 1 and phases[-2].solver == "closed_form"
 
 
 def _settings(facts: Facts, outline: Outline, phases: Sequence[Phase], probe: ProbeResult | None, seed: int) -> tuple[Settings, list[str]]:
@@ -176,7 +190,7 @@ def _settings(facts: Facts, outline: Outline, phases: Sequence[Phase], probe: Pr
 
 def _augmentation(facts: Facts) -> priors.Augmentation:
     table = priors.AUGMENTATION_OF_LARGE if _shows_windows(facts) else priors.AUGMENTATION
-    return table.get(facts.kind, ())
+    return tuple(one for one in table.get(facts.kind, ()) if one[0] != "flip" or not facts.mirror_loss)
 
 
 def _shows_windows(facts: Facts) -> bool:
@@ -185,6 +199,9 @@ def _shows_windows(facts: Facts) -> bool:
 
 def _augmentation_reason(facts: Facts, augment: priors.Augmentation) -> str:
     names = ", ".join(name for name, _ in augment)
+    if facts.mirror_loss:
+        lost = f"{100 * facts.mirror_loss:.1f}"
+        return f"augmentation {names}, not flip: of mirrored images a head on frozen features names {lost} points fewer right, so left and right mean something"
     if _shows_windows(facts):
         return f"augmentation {names}: the images are {facts.oversize:.1f} times as large as the model's input, so parts of them can be shown at other scales"
     return f"augmentation {names}: what shifts or mirrors an image leaves its class as it is"
@@ -207,8 +224,7 @@ def _refit_reason(facts: Facts) -> list[str]:
 def _may_blend(phases: Sequence[Phase], learns_statistics: bool) -> bool:
     """Is the middle between the last phase's two ends a network that makes sense? It is where the head was solved before, whole weights
     move (the product of two halves of an edit is no half), and batch norm keeps one set of statistics."""
-    solved_first = len(phases) > 1 and phases[-2].solver == "closed_form"
-    return solved_first and not learns_statistics and all(cell.edit is None for cell in phases[-1].cells)
+    return _head_first(phases) and not learns_statistics and all(cell.edit is None for cell in phases[-1].cells)
 
 
 def _batch_norm_reason(facts: Facts, phases: Sequence[Phase], few: bool) -> str:

@@ -7,14 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from regraft import lineage, tasks
+from regraft.advise import mirror
 from regraft.advise import model as models
+from regraft.advise.priors import MIRROR_LOSS
 from regraft.advise.probe import ProbeResult, probe
 from regraft.cache import Cache
 from regraft.cache.pooled import linear_features
 from regraft.data import Dataset
+from regraft.data.encode import Encoded
+from regraft.data.mirrored import Mirrored
 from regraft.errors import DataError, RequestError
 from regraft.plan.plan import Plan
 from regraft.plan.strategy import Strategy
@@ -104,7 +110,10 @@ def _planned(request: Request, store: lineage.Store, *, probing: bool, work: Wor
     job, found, reasons = _model(request, dataset, cache, work)
     if found is None and probing and request.strategy is None:
         found = _probe(job, cache)
-    made = decide(job, machine.measure(), objectives=objectives, probe=found, reasons=(*reasons, *teacher.told(objectives, store)))
+    first = (*reasons, *teacher.told(objectives, store))
+    made = decide(job, machine.measure(), objectives=objectives, probe=found, reasons=first)
+    if probing and _mirrors_unasked(made, job) and (lost := _mirror_loss(job, cache, probed=found is not None)):
+        made = decide(job, machine.measure(), objectives=objectives, probe=found, mirror_loss=lost, reasons=first)
     if request.settings.get("lr") == FIND:
         reference.refer(job, cache)
         made = _with_found_rate(made, job, teacher.asked(made, job, store, cache=cache))
@@ -141,13 +150,42 @@ def _model(request: Request, dataset: Dataset, cache: Cache, work: Work) -> tupl
 def _probe(job: Job, cache: Cache | None) -> ProbeResult | None:
     """How much the frozen features know: on the training examples alone, by cross-validation; ``None`` for what has no classes to be right about,
     and for features of random weights."""
-    if job.dataset.form.target != "class" or job.outline.is_partly_fresh:
+    if not _has_known_features(job):
         return None
+    train = job.encoded("train")
+    return probe(_features(job, train, cache), train.targets, num_classes=job.num_classes, groups=_same(train))
+
+
+def _mirrors_unasked(made: Plan, job: Job) -> bool:
+    return bool(dict(made.settings.augment).get("flip")) and "augment" not in job.request.settings and _has_known_features(job)
+
+
+def _mirror_loss(job: Job, cache: Cache | None, *, probed: bool) -> float:
+    """What mirroring costs a head on frozen features; 0 where that is inside the noise. ``probed``: the features of all training images are known."""
+    train = job.encoded("train")
+    rows = mirror.sample(len(train), seed=0)
+    some = train.subset(rows)
+    upright = _features(job, train, cache)[rows] if probed else _features(job, some, cache)
+    mirrored = _features(job, Mirrored(some), cache)
+    lost = mirror.upright_against_mirrored(upright, mirrored, some.targets, num_classes=job.num_classes, groups=_same(some)).difference
+    return lost.value if lost.low > MIRROR_LOSS else 0.0
+
+
+def _has_known_features(job: Job) -> bool:
+    """Are there classes to be right about, and pretrained weights all the way up?"""
+    return job.dataset.form.target == "class" and not job.outline.is_partly_fresh
+
+
+def _features(job: Job, encoded: Encoded, cache: Cache | None) -> NDArray[np.float32]:
     network = job.network(dropout=0.0, seed=0)
     compute = {"bf16": "bfloat16", "fp32": "float32"}[machine.measure().precision]  # as in the training to come, which finds them again
     say = lambda done, total: job.work("computing frozen features", done, total)  # noqa: E731
-    features = linear_features(network, job.encoded("train"), cache=cache, compute=compute, work=say)
-    return probe(features, job.encoded("train").targets, num_classes=job.num_classes)
+    return linear_features(network, encoded, cache=cache, compute=compute, work=say)
+
+
+def _same(encoded: Encoded) -> NDArray[np.intp]:
+    """(n,): equal where the examples are."""
+    return np.unique(encoded.digests.keys, return_inverse=True)[1]
 
 
 def _with_found_rate(made: Plan, job: Job, asked: Mapping[Ask, Any]) -> Plan:

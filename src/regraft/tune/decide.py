@@ -34,14 +34,14 @@ REACHED = 0.4
 
 
 def decide(
-    job: Job, machine: Machine, *, objectives: Objectives = (), probe: ProbeResult | None = None, reasons: tuple[str, ...] = ()
-) -> Plan:
-    """The plan for ``job``, checked, with its forecast. ``objectives``: settled (``tune.teacher``). ``reasons``: sentences that come
+    job: Job, machine: Machine, *, objectives: Objectives = (), probe: ProbeResult | None = None, mirror_loss: float = 0.0, reasons: tuple[str, ...] = (),
+) -> Plan:  # fmt: skip
+    """The plan for ``job``, checked, with its forecast. ``objectives``: settled (``tune.teacher``). ``mirror_loss``: as in ``Facts``. ``reasons``: sentences that come
     first (why this model)."""
     given = dict(job.request.settings)
     asked = job.request.strategy
     strategy = parse(asked) if isinstance(asked, str) else asked
-    advice = choose(data_facts(job, machine), job.outline, probe=probe, strategy=strategy, seed=int(given.get("seed", 0)))
+    advice = choose(data_facts(job, machine, mirror_loss), job.outline, probe=probe, strategy=strategy, seed=int(given.get("seed", 0)))
     settings = settled(merged(advice.settings, given), machine)
     Augmentation.of(settings.augment, job.dataset.kind)  # what cannot be meant is refused now, not when training begins
     if settings.packing and job.dataset.form.target != "text":
@@ -79,13 +79,13 @@ def read_of(job: Job) -> Coverage | None:
     return found if found.what == "words" or found.share >= WORTH_SAYING else None
 
 
-def data_facts(job: Job, machine: Machine) -> Facts:
+def data_facts(job: Job, machine: Machine, mirror_loss: float = 0.0) -> Facts:
     train = job.encoded("train")
     counts = job.task.counts(train.targets, len(job.dataset.classes))
     return Facts(
         kind=job.dataset.kind, counts=counts, solvable=job.task.solve is not None, mean_length=mean_length(job),
         macs_per_s=pace(job, machine) * 1e9 / 2, oversize=job.oversize, has_valid="valid" in job.dataset.given_splits,
-        learns=job.dataset.form.target if job.trunk.own_head is not None else "",
+        learns=job.dataset.form.target if job.trunk.own_head is not None else "", mirror_loss=mirror_loss,
     )  # fmt: skip
 
 

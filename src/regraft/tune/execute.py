@@ -260,7 +260,7 @@ def margin_of(settings: Settings) -> float:
 def shortened(plan: Plan, history: History) -> Plan:
     """The plan for the second fit: no valid split to watch, and as many epochs as the first fit needed to be at its best."""
     settings = replace(plan.settings, patience=0)
-    last = len(plan.phases) - 1
+    last = plan.last_by_gradient
     if history.best and plan.settings.patience and int(history.best["phase"]) == last:
         whole = history.phases[last].epochs
         settings = replace(settings, epochs=plan.settings.epochs * min(1.0, history.best["epoch"] / whole))
