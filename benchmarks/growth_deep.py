@@ -41,6 +41,7 @@ def main() -> None:
     parser.add_argument("--strategy", help="of the first step and of joint")
     parser.add_argument("--grow", help="strategy of the later steps; by default that of the deep way")
     parser.add_argument("--epochs", type=float)
+    parser.add_argument("--grow-epochs", type=float, help="of the later steps, where not as many as --epochs")
     parser.add_argument("--per-class", type=int, default=0)
     parser.add_argument("--only", choices=("deep", "naive", "joint"), action="append")
     parser.add_argument("--work", type=Path)
@@ -79,7 +80,8 @@ class Comparison:
         """A refused step is taken all the same, and said: only then can its losses be shown."""
         import regraft as rg
 
-        options = {"accept_forgetting": "measured by a benchmark", "strategy": self.asked.grow, **self.settings, **more}
+        fewer = {"epochs": self.asked.grow_epochs} if self.asked.grow_epochs else {}
+        options = {"accept_forgetting": "measured by a benchmark", "strategy": self.asked.grow, **self.settings, **fewer, **more}
         return self.made(name, lambda: rg.grow(parent, folder, way="deep", store=self.store, name=name, resume=True, **options))
 
     def sequence(self, folders: list[Path], everything: Path) -> None:

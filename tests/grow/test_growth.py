@@ -169,9 +169,9 @@ def test_a_harmful_step_is_refused_and_leaves_the_store_as_it_was(model, tmp_pat
     assert child.document["gate"]["accepted"] == "the old labels were wrong" and not child.document["gate"]["passed"]
 
 
-@pytest.mark.parametrize("way", ["replay", "deep"])
-def test_ways_by_gradient_start_from_the_parents_rows(way, parent, model, more, tmp_path):
-    linear = rg.tune(tmp_path / "old.csv", model=model, store=tmp_path / "store", strategy="linear_probe", name="linear")
+@pytest.mark.parametrize(("way", "kept"), [("replay", -1), ("deep", 6)])
+def test_ways_by_gradient_start_from_the_parents_rows(way, kept, parent, model, more, tmp_path):
+    linear = rg.tune(tmp_path / "old.csv", model=model, store=tmp_path / "store", strategy="linear_probe", name="linear", replay=kept)
     child = rg.grow(linear, more, way=way, epochs=1.0, lr=1e-4, batch_size=8, dropout=0.0, **ANY)
     assert child.classes[:3] == linear.classes
     drift = (weights(child)[:3] - weights(linear)).abs().max()
@@ -179,6 +179,16 @@ def test_ways_by_gradient_start_from_the_parents_rows(way, parent, model, more, 
     assert "distill" in child.record.manifest["plan"]["objective"]
     assert any("kept examples" in reason for reason in child.record.manifest["plan"]["reasons"])
     assert any(reason.startswith("wise_ft") for reason in child.record.manifest["plan"]["reasons"]) == (way == "deep")
+
+
+def test_where_as_many_are_kept_as_there_are_new_ones_the_head_is_solved_at_the_end(parent, model, more, tmp_path):
+    linear = rg.tune(tmp_path / "old.csv", model=model, store=tmp_path / "store", strategy="linear_probe", name="linear")
+    plan = rg.grow(linear, more, way="deep", **ANY).record.manifest["plan"]
+    assert plan["strategy"].endswith("+lp_ft+solve_head") and plan["objective"] == ""
+    assert any("the head is solved on all of them before the trunk moves and after" in reason for reason in plan["reasons"])
+    usual = next(reason for reason in plan["reasons"] if reason.startswith("epochs"))
+    assert 1 <= plan["settings"]["epochs"] < float(usual.split("of the ")[1].split()[0]), usual
+    assert not any(reason.startswith("wise_ft") for reason in plan["reasons"]), "a solved head fits the trunk that it was solved on"
 
 
 def test_a_linear_parent_begins_its_sums_from_what_it_learned(parent, model, more, tmp_path):

@@ -25,19 +25,24 @@ TYPED = {
     "lp_ft": "lp_ft",
     "norm_only": "norm_only",
     "scratch": "scratch",
+    "solve_head": "solve_head",
     "statistics": "statistics(width=200)",
     "surgical": "surgical(stages=blocks.0)",
     "top": "top(n=2)",
 }
-COMPOSED = ("freeze(below=blocks.0)+lora(rank=2)+gradual_unfreezing(every=1)", "top(n=2)+discriminative_lr(decay=0.5)+lp_ft")
-SOLVED = {"linear_probe", "lp_ft", "statistics"}
+COMPOSED = (
+    "freeze(below=blocks.0)+lora(rank=2)+gradual_unfreezing(every=1)",
+    "top(n=2)+discriminative_lr(decay=0.5)+lp_ft",
+    "top(n=2)+solve_head",
+)
+SOLVED = {"linear_probe", "lp_ft", "solve_head", "statistics"}
 """Strategies with a phase that is solved: there is no loop to be like."""
 FROZEN_BELOW = {"freeze", "top", "linear_probe", "lora", "adapter", "surgical", "bias_only", "norm_only", "statistics"}
 
 
 def test_every_registered_strategy_is_here():
     assert set(TYPED) == set(known_strategies())
-    assert len(TYPED) == 14
+    assert len(TYPED) == 15
 
 
 @pytest.mark.parametrize("text", [*TYPED.values(), *COMPOSED])

@@ -70,6 +70,7 @@ WORDS = {
     "lp_ft": st.just("lp_ft"),
     "norm_only": st.just("norm_only"),
     "scratch": st.just("scratch"),
+    "solve_head": st.just("solve_head"),
     "statistics": st.builds("statistics(width={}, how={})".format, st.integers(1, 5000), st.sampled_from(["ridge", "means"])),
     "surgical": st.builds("surgical(stages={})".format, st.sampled_from(["all", "-1", "'0,-1'", "[blocks.0]", "blocks", "'blocks.0:'"])),
     "top": st.builds("top(n={})".format, st.integers(0, 1)),

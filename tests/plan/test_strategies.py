@@ -25,7 +25,7 @@ def scales(text: str, num_stages: int = 4) -> list[list[float | None]]:
 
 def test_the_catalogue_is_what_is_registered():
     assert set(WORDS) == set(known_strategies())
-    assert len(WORDS) == 14
+    assert len(WORDS) == 15
 
 
 @quick
@@ -89,6 +89,12 @@ def test_freeze_and_top_say_the_same_from_both_ends():
 def test_linear_probe_is_solved():
     (phase,) = plan("linear_probe").phases
     assert (phase.solver, phase.epochs_fraction, phase.boundary) == ("closed_form", 0.0, 4)
+
+
+def test_solve_head_ends_with_a_head_alone():
+    assert [(phase.name, phase.solver) for phase in plan("top(n=1)+solve_head").phases] == [("all", "gradient"), ("solved", "closed_form")]
+    assert scales("top(n=1)+solve_head") == [[None] * 3 + [1.0, 1.0], [None] * 4 + [1.0]]
+    assert [plan(text).last_by_gradient for text in ("top(n=1)+solve_head", "lp_ft+solve_head", "linear_probe")] == [0, 1, -1]
 
 
 def test_lp_ft_probes_before_what_was_planned():

@@ -1,6 +1,6 @@
 """By gradient: a head with more rows on new and kept examples, distilled from the parent; deeper, the top of the trunk moves too.
 
-Where the trunk moves without an edit, the child ends on the straight way from the parent to what was trained (WiSE-FT, 2109.01903), where
+Where the trunk moves without an edit, and the head is not solved on what came of that, the child ends on the straight way from the parent to what was trained (WiSE-FT, 2109.01903), where
 valid is best; valid holds a share of the kept examples, so that what was known counts there.
 """
 
@@ -28,7 +28,7 @@ class Replaying(Growing):
 
     def trained(self) -> tuple[Network, History, dict[str, Measured]]:
         network, history, measured = super().trained()
-        moved = any(cell.trainable for phase in self.plan.phases for cell in phase.cells[:-1])
+        moved = any(cell.trainable for cell in self.plan.phases[-1].cells[:-1])
         if self.sweeps and moved and not history.edits and "valid" in measured:
             measured["valid"] = self._swept(network, measured["valid"])
         return network, history, measured

@@ -216,7 +216,14 @@ def stepping_plan(growth: Growth, job: GrownJob, strategy: Strategy, choice: Cho
     asked = growth.request.objective
     objectives = teacher.settled(read(choice.objective if asked is None else asked), memory.store, parent=memory.record.digest)
     job.request = replace(job.request, strategy=strategy, settings=_protected(job.request.settings))
-    return decide(job, machine.measure(), objectives=objectives, reasons=(*reasons, *teacher.told(objectives, memory.store)))
+    told = (*reasons, *teacher.told(objectives, memory.store))
+    plan = decide(job, machine.measure(), objectives=objectives, reasons=told)
+    if choice.share == 1 or "epochs" in growth.request.settings:
+        return plan
+    epochs = max(1.0, round(choice.share * plan.settings.epochs, 1))
+    job.request = replace(job.request, settings={**job.request.settings, "epochs": epochs})
+    why = f"epochs {epochs:g}: of the {plan.settings.epochs:g} that are usual, the share of new examples; most of what is learned is known"
+    return decide(job, machine.measure(), objectives=objectives, reasons=(*told, why))
 
 
 def _protected(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
     kept --one in ten, by content--> watch        --the others, class by class--> learned again
 
-Where the trunk moves, every example costs its share of the step. So no more old examples are learned again than there are new ones, and the step
-costs what is new and not what the family has ever learned; of each class at least as many as iCaRL had (2,000 of CIFAR-100's 100 classes; Rebuffi et
-al. 2016, 1611.07725). On frozen features an example costs next to nothing, and all are learned.
+All are learned again where the trunk stays, and where of each known class about as many were kept as there are of new ones: few times each, so that no class
+is learned from a few examples over and over. Else, as the trunk moves, no more old examples are learned again than there are new ones; of each class at least
+as many as iCaRL had (2,000 of CIFAR-100's 100 classes; Rebuffi et al. 2016, 1611.07725).
 """
 
 from __future__ import annotations

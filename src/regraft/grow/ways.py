@@ -22,6 +22,10 @@ MANY = 50
 """New examples of a class from which on moving the trunk for them can pay."""
 OBJECTIVE = "distill(teacher=parent, weight=0.5)"
 ADJUSTED = f"{OBJECTIVE}+logit_adjusted"
+WHOLE = (
+    "protected by {kept:,} kept examples, as many of each known class as there are of new ones: all are learned again, few times, "
+    "and the head is solved on all of them before the trunk moves and after"
+)
 UNEVEN = (
     "logit_adjusted: there are more examples of each new class than of the old ones, which would be forgotten for that (Menon et al. 2020)"
 )
@@ -29,13 +33,15 @@ UNEVEN = (
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """``strategy`` and ``objective`` as a person types them; ``rehearsal``: of what was kept, what is learned again."""
+    """``strategy`` and ``objective`` as a person types them; ``rehearsal``: of what was kept, what is learned again. ``share``: of the epochs that are usual for so
+    many examples, how many are enough, as the parent has learned the most of them."""
 
     way: Way
     strategy: str
     objective: str
     reasons: tuple[str, ...]
     rehearsal: Rehearsal = field(default_factory=Rehearsal)
+    share: float = 1.0
 
 
 def checked(way: str | None) -> Way | None:
@@ -55,11 +61,16 @@ def choose(memory: Memory, news: News, outline: Outline, *, asked: str | None = 
     few = max(news.counts.values(), default=0) < MANY
     way: Way = wanted or ("replay" if few or not trunk_moved(memory) else "deep")
     said = f"way {way}: " + ("as asked" if wanted else _why(way, few))
-    again = rehearsal(memory.replay if replays else (), new=sum(news.counts.values()) if way == "deep" else None)
+    everything = rehearsal(memory.replay if replays else ())
     if way == "replay":
-        return Choice(way, "top(n=0)", OBJECTIVE, (said, _kept(again)), again)
+        return Choice(way, "top(n=0)", OBJECTIVE, (said, _kept(everything)), everything)
     strategy = f"top(n={max(1, len(outline.stages) // 3)})"
-    if not again.is_unequal([news.counts[name] for name in news.new_classes]):
+    counts, new = [news.counts[name] for name in news.new_classes], sum(news.counts.values())
+    if counts and everything.counts.keys() >= set(memory.classes) and not everything.is_unequal(counts):
+        told = WHOLE.format(kept=len(everything))
+        return Choice(way, f"{strategy}+lp_ft+solve_head", "", (said, told), everything, share=new / (new + len(everything)))
+    again = rehearsal(memory.replay if replays else (), new=new)
+    if not again.is_unequal(counts):
         return Choice(way, strategy, OBJECTIVE, (said, _kept(again)), again)
     return Choice(way, strategy, ADJUSTED, (said, _kept(again), UNEVEN), again)
 

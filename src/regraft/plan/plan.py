@@ -75,5 +75,10 @@ class Plan:
             data=document.get("data", {}),
         )
 
+    @property
+    def last_by_gradient(self) -> int:
+        """Index of the last phase that takes epochs; -1 where there is none."""
+        return max((index for index, phase in enumerate(self.phases) if phase.solver == "gradient"), default=-1)
+
     def because(self, *reasons: str) -> Plan:
         return replace(self, reasons=(*self.reasons, *reasons))

@@ -12,7 +12,7 @@ from regraft.cache.placeholder import NotReproduced
 from regraft.data.augment import Augmentation
 from regraft.data.encode import Encoded, prepare
 from regraft.errors import PlanError, StorageError
-from regraft.plan.caching import is_kept, shared
+from regraft.plan.caching import computed_from, is_kept, shared
 from regraft.surgery.statistics import StatisticsHead
 from regraft.train.feed import CachedFeed, Feed, LiveFeed
 from regraft.train.prefix import PROBED, Prefix, View
@@ -63,13 +63,14 @@ class Source:
         return LiveFeed(network=self.run.network, encoded=self.valid, device=self.run.device), self.valid
 
     def before_solving(self) -> None:
-        """Where later phases need what enters lower stages, one pass brings that and the features that the head is solved on."""
-        if self._pools() and len(shared(self.run.plan, self.run.phase)) > 1:
+        """One pass brings the features that the head is solved on and what enters lower stages for later phases; it begins at what is kept of earlier ones."""
+        plan, at = self.run.plan, self.run.phase
+        if self._pools() and (len(shared(plan, at)) > 1 or computed_from(plan, at)):
             with suppress(NotReproduced, StorageError):  # the later phase will say so
                 self._cached(None)
 
-    def after_solving(self) -> tuple[Feed, Encoded] | None:
-        """Valid, for a head that was solved: from its pooled features, which are kept for the next time."""
+    def pooled_valid(self) -> tuple[Feed, Encoded] | None:
+        """Valid, for a head alone: from its pooled features, which are kept for the next time."""
         if self._pools():
             with suppress(NotReproduced, StorageError):
                 return self._cached_valid(self._boundary())

@@ -11,11 +11,12 @@ from regraft.plan.strategies.lora import lora
 from regraft.plan.strategies.lp_ft import lp_ft
 from regraft.plan.strategies.norm_only import norm_only
 from regraft.plan.strategies.scratch import scratch
+from regraft.plan.strategies.solve_head import solve_head
 from regraft.plan.strategies.statistics import statistics
 from regraft.plan.strategies.surgical import surgical
 from regraft.plan.strategies.top import top
 
 __all__ = [
     "adapter", "bias_only", "discriminative_lr", "freeze", "full", "gradual_unfreezing", "linear_probe", "lora", "lp_ft", "norm_only",
-    "scratch", "statistics", "surgical", "top",
+    "scratch", "solve_head", "statistics", "surgical", "top",
 ]  # fmt: skip
