@@ -191,6 +191,16 @@ def test_where_as_many_are_kept_as_there_are_new_ones_the_head_is_solved_at_the_
     assert not any(reason.startswith("wise_ft") for reason in plan["reasons"]), "a solved head fits the trunk that it was solved on"
 
 
+def test_examples_are_shown_as_they_were_to_the_parent(model, more, tmp_path):
+    """It may have found out what must not be done to them."""
+    data = written(tmp_path / "old.csv", LABELS[:3])
+    shown = {"word_dropout": 0.1}
+    parent = rg.tune(data, model=model, store=tmp_path / "store", strategy="top(n=0)", name="shown", epochs=1, augment=shown)
+    plan = rg.grow(parent, more, way="replay", epochs=1, **ANY).record.manifest["plan"]
+    assert dict(plan["settings"]["augment"]) == shown
+    assert [reason for reason in plan["reasons"] if reason.startswith("as asked")] == ["as asked: epochs=1"]
+
+
 def test_a_linear_parent_begins_its_sums_from_what_it_learned(parent, model, more, tmp_path):
     linear = rg.tune(tmp_path / "old.csv", model=model, store=tmp_path / "store", strategy="linear_probe", name="linear")
     child = rg.grow(linear, more, way="statistics", strategy=STATISTICS, **ANY)

@@ -6,7 +6,6 @@ data --load, known classes first--> news --way--> job (new and kept examples, th
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from regraft import tasks
+from regraft.data.augment import MIXING
 from regraft.data.dataset import Dataset, Split, fingerprint
 from regraft.data.load import load_more, task_of
 from regraft.errors import RequestError
@@ -215,17 +215,19 @@ def _cost_facts(job: GrownJob) -> cost.Facts:
 def stepping_plan(growth: Growth, job: GrownJob, strategy: Strategy, choice: Choice, *, memory: Memory, reasons: tuple[str, ...]) -> Plan:
     asked = growth.request.objective
     objectives = teacher.settled(read(choice.objective if asked is None else asked), memory.store, parent=memory.record.digest)
-    job.request = replace(job.request, strategy=strategy, settings=_protected(job.request.settings))
+    job.request = replace(job.request, strategy=strategy)
+    under = _protected(memory)
     told = (*reasons, *teacher.told(objectives, memory.store))
-    plan = decide(job, machine.measure(), objectives=objectives, reasons=told)
+    plan = decide(job, machine.measure(), objectives=objectives, reasons=told, under=under)
     if choice.share == 1 or "epochs" in growth.request.settings:
         return plan
     epochs = max(1.0, round(choice.share * plan.settings.epochs, 1))
-    job.request = replace(job.request, settings={**job.request.settings, "epochs": epochs})
     why = f"epochs {epochs:g}: of the {plan.settings.epochs:g} that are usual, the share of new examples; most of what is learned is known"
-    return decide(job, machine.measure(), objectives=objectives, reasons=(*told, why))
+    return decide(job, machine.measure(), objectives=objectives, reasons=(*told, why), under={**under, "epochs": epochs})
 
 
-def _protected(given: Mapping[str, Any]) -> dict[str, Any]:
-    """No second fit on valid: what watches there is to go on watching; no mixing, which a teacher's answers do not allow."""
-    return {"refit": False, "wise_ft": 1.0, **given}
+def _protected(memory: Memory) -> dict[str, Any]:
+    """No second fit on valid: what watches there is to go on watching. Images are shown as they were to the parent, which may have found out that mirrored they
+    are others; but not mixed, which a teacher's answers do not allow."""
+    shown = {name: value for name, value in Plan.from_json(memory.manifest["plan"]).settings.augment if name not in MIXING}
+    return {"refit": False, "wise_ft": 1.0, **({"augment": shown} if shown else {})}

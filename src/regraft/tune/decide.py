@@ -35,10 +35,12 @@ REACHED = 0.4
 
 def decide(
     job: Job, machine: Machine, *, objectives: Objectives = (), probe: ProbeResult | None = None, mirror_loss: float = 0.0, reasons: tuple[str, ...] = (),
+    under: Mapping[str, Any] | None = None,
 ) -> Plan:  # fmt: skip
     """The plan for ``job``, checked, with its forecast. ``objectives``: settled (``tune.teacher``). ``mirror_loss``: as in ``Facts``. ``reasons``: sentences that come
-    first (why this model)."""
-    given = dict(job.request.settings)
+    first (why this model). ``under``: settings that whoever conducts the run puts over the advised ones and under those of the person."""
+    asked_for, conducted = dict(job.request.settings), dict(under or {})
+    given = {**conducted, **asked_for}
     asked = job.request.strategy
     strategy = parse(asked) if isinstance(asked, str) else asked
     advice = choose(data_facts(job, machine, mirror_loss), job.outline, probe=probe, strategy=strategy, seed=int(given.get("seed", 0)))
@@ -60,7 +62,7 @@ def decide(
         phases=strategy(job.outline),
         settings=settings,
         objectives=objectives,
-        reasons=(*reasons, *told(advice, given), *(() if read is None or read.is_poor else (str(read),))),
+        reasons=(*reasons, *told(advice, asked_for, conducted), *(() if read is None or read.is_poor else (str(read),))),
         data=facts_of(job),
     )
     poor = (f"{read}: other vectors, or another model, may read more",) if read is not None and read.is_poor else ()
@@ -113,9 +115,9 @@ def settled(settings: Settings, machine: Machine) -> Settings:
     return replace(settings, precision=machine.precision) if settings.precision == "auto" else settings
 
 
-def told(advice: Advice, given: Mapping[str, Any]) -> tuple[str, ...]:
-    """The reasons, with those for settings that the person set left out, and what was set said instead."""
-    kept = tuple(reason for reason in advice.reasons if not any(_is_about(reason, name) for name in given))
+def told(advice: Advice, given: Mapping[str, Any], conducted: Mapping[str, Any]) -> tuple[str, ...]:
+    """The reasons, with those for settings that were set left out, and what the person set said instead."""
+    kept = tuple(reason for reason in advice.reasons if not any(_is_about(reason, name) for name in (*given, *conducted)))
     chosen = ", ".join(f"{name}={value}" for name, value in given.items())
     return (*kept, f"as asked: {chosen}") if chosen else kept
 
