@@ -8,7 +8,7 @@ import pytest
 
 import regraft as rg
 from regraft.cli.plan_text import plan_text
-from regraft.errors import DataError, PlanError
+from regraft.errors import DataError, PlanError, RequestError
 from regraft.serve.export import export
 from small_decoder import FORGETFUL, decoder_folder, echoes, wishes, write
 
@@ -82,6 +82,16 @@ def test_the_adapter_alone_is_exported_for_peft(tuned, place):
     assert {"adapter_config.json", "adapter_model.safetensors"} <= set(document["files"])
     assert "head.safetensors" not in document["files"]
     assert json.loads((place / "peft" / "adapter_config.json").read_text())["task_type"] == "CAUSAL_LM"
+
+
+def test_the_embedding_learns_beside_lora_and_goes_along(place):
+    decoder_folder(place / "tied", tied=True)
+    options = {**OPTIONS, "epochs": 1.0, "strategy": "lora(rank=4, stem=True)"}
+    made = rg.tune(place / "echoes.json", store=place / "store", model=f"file:{place / 'tied'}", name="beside", **options)
+    assert made.record.manifest["drift"]["stem"] > 0
+    assert export(made.store, made.digest, "hf", place / "whole")["verified"]["largest_difference"] < 1e-4
+    with pytest.raises(RequestError, match=r"numbers of the pretrained model itself have moved: host\..*embed"):
+        export(made.store, made.digest, "peft", place / "adapter")
 
 
 def test_preferences_are_learned_from_where_that_ended(tuned, place):
