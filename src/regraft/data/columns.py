@@ -8,7 +8,8 @@ Two columns that fit equally well are an error that lists them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from regraft.data import forms
@@ -32,6 +33,7 @@ SPLIT_NAMES = ("split", "subset", "partition", "set", "fold", "划分")
 LONG_TEXT = 12  # characters on average: a label is seldom longer, a text seldom shorter
 MANY_COLUMNS = 12
 SHOWN_KIND: dict[InputKind, str] = {"image": "images", "audio": "sounds"}
+IMAGES, SOUNDS = tuple(IMAGE_ENDINGS), tuple(AUDIO_ENDINGS)
 Rows = Mapping[str, Sequence[str | None]]
 
 
@@ -51,19 +53,22 @@ class Facts:
 
     @classmethod
     def of(cls, name: str, values: Sequence[str | None]) -> Facts:
-        present = [value.strip() for value in values if value and value.strip()]
-        count = max(len(present), 1)
+        present = Counter(stripped for value in values if value and (stripped := value.strip()))
+        total = present.total()
+
+        def share(fits: Callable[[str], bool]) -> float:
+            return sum(count for value, count in present.items() if fits(value)) / max(total, 1)
+
+        lowered = {value: value.lower() for value in present}
         return cls(
             name,
+            total,
             len(present),
-            len(set(present)),
-            sum(map(len, present)) / count,
-            sum(_is_number(value) for value in present) / count,
-            sum(" " in value or not value.isascii() for value in present) / count,
-            *(
-                sum(value.lower().endswith(endings) for value in present) / count
-                for endings in (tuple(IMAGE_ENDINGS), tuple(AUDIO_ENDINGS))
-            ),
+            sum(len(value) * count for value, count in present.items()) / max(total, 1),
+            share(_is_number),
+            share(lambda value: " " in value or not value.isascii()),
+            share(lambda value: lowered[value].endswith(IMAGES)),
+            share(lambda value: lowered[value].endswith(SOUNDS)),
         )
 
     @property
@@ -288,8 +293,10 @@ def target_of(facts: list[Facts], where: str, given: str | None, said: list[str]
 
 def split_of(rows: Rows, taken: Sequence[str | None]) -> str | None:
     for name, values in rows.items():
+        if name in taken or name.strip().lower() not in SPLIT_NAMES:
+            continue
         present = {value.strip().lower() for value in values if value and value.strip()}
-        if name not in taken and name.strip().lower() in SPLIT_NAMES and present and present <= set(SPLIT_OF):
+        if present and present <= set(SPLIT_OF):
             return name
     return None
 

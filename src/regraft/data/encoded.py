@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, final
 
 import numpy as np
@@ -30,7 +31,7 @@ Progress = Callable[[int, int], None]
 
 class Encoded(ABC):
     """``targets``: as ``Split.targets`` gives them, the truth that answers are measured against. ``lengths`` (n,) int32 tokens or samples, ``None`` where all rows are of one size. ``digests``: content hash of
-    each example. ``preprocessing``: hash of all that was done to the raw examples. ``cut`` (n,) bool: rows that lost their end. ``most_together``: of
+    each example. ``preprocessing``: hash of all that was done to the raw examples, made when it is asked for (a vocabulary is long). ``cut`` (n,) bool: rows that lost their end. ``most_together``: of
     what ``lengths`` count, padding included, that frozen parts take in at once. ``learned`` (n,): at how many places of a row there is a target, where
     targets have places."""
 
@@ -43,13 +44,17 @@ class Encoded(ABC):
         self,
         targets: np.ndarray,
         digests: Iterable[str],
-        preprocessing: str,
+        preprocessing: str | Callable[[], str],
         *,
         lengths: np.ndarray | None = None,
         cut: np.ndarray | None = None,
     ) -> None:
-        self.targets, self.digests, self.preprocessing = targets, Digests.of(digests), preprocessing
+        self.targets, self.digests, self._preprocessing = targets, Digests.of(digests), preprocessing
         self.lengths, self.cut = lengths, cut
+
+    @cached_property
+    def preprocessing(self) -> str:
+        return self._preprocessing if isinstance(self._preprocessing, str) else self._preprocessing()
 
     @abstractmethod
     def batch(self, rows: Sequence[int] | np.ndarray, *, width: int = 0) -> dict[str, Tensor]:
@@ -91,7 +96,7 @@ class Rows(Encoded):
         super().__init__(
             parent.targets[rows],
             parent.digests.take(rows),
-            parent.preprocessing,
+            lambda: parent.preprocessing,
             lengths=None if parent.lengths is None else parent.lengths[rows],
             cut=None if parent.cut is None else parent.cut[rows],
         )
@@ -117,7 +122,7 @@ class Joined(Encoded):
         super().__init__(
             np.concatenate([first.targets, second.targets]),
             first.digests + second.digests,
-            first.preprocessing,
+            lambda: first.preprocessing,
             lengths=_joined(first.lengths, second.lengths),
             cut=_joined(first.cut, second.cut),
         )

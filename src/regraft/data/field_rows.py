@@ -185,12 +185,11 @@ def _is_asked(given: Asked, head: choice.Rows) -> bool:
 
 def _is_plain_table(head: choice.Rows, target: str | None) -> bool:
     """Are there numbers and categories, and nothing that could be a text, a path or words with tags?"""
-    facts = [choice.Facts.of(name, cells) for name, cells in head.items() if name != target]
-    if (
-        any(one.is_path or one.is_text or choice.is_named_as_text(one.name) for one in facts)
-        or forms.pair_in(list(head))
-        or forms.words_in(head)
-    ):
+    others = [name for name in head if name != target]
+    if any(map(choice.is_named_as_text, others)):
+        return False
+    facts = [choice.Facts.of(name, head[name]) for name in others]
+    if any(one.is_path or one.is_text for one in facts) or forms.pair_in(list(head)) or forms.words_in(head):
         return False
     named = target or next((one.name for one in facts if choice.is_named_as_target(one.name)), None)
     kinds = {one: kind_of(one.name, head[one.name]) for one in facts if one.name != named}

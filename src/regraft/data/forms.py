@@ -42,9 +42,9 @@ def words_in(rows: Mapping[str, Sequence[str | None]]) -> tuple[str, str] | None
 def target_in(values: Sequence[str | None]) -> Target:
     """Class, number or set, from the cells of the target column. Numbers that look like classes are taken for classes."""
     present = [value.strip() for value in values if value and value.strip()]
-    numbers = [value_of(value) for value in present]
-    if present and all(number is not None for number in numbers):
-        distinct = len(set(numbers))
+    numbers = {value_of(value) for value in set(present)}
+    if present and None not in numbers:
+        distinct = len(numbers)
         with_decimals = any(number != int(number) for number in numbers if number is not None)
         is_number = distinct >= FEW_VALUES if with_decimals else distinct > max(FEW_VALUES, len(present) // 3)
         return "number" if is_number else "class"

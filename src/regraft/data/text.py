@@ -59,14 +59,14 @@ class TextEncoded(Encoded):
     ) -> None:
         """``also``: what else was done to the texts (JSON)."""
         self.pad_id, self.pad_left = pad_id(tokenizer), tokenizer.padding_side == "left"
-        facts = {
-            "kind": "text",
-            "tokenizer": tokenizer_digest(tokenizer),
-            "max_length": limit,
-            "pad": [self.pad_id, self.pad_left],
-            **(also or {}),
-        }
-        super().__init__(targets, digests, digest.of_json(facts), lengths=np.diff(flat.offsets).astype(np.int32), cut=cut)
+        facts = {"kind": "text", "max_length": limit, "pad": [self.pad_id, self.pad_left], **(also or {})}
+        super().__init__(
+            targets,
+            digests,
+            lambda: digest.of_json({**facts, "tokenizer": tokenizer_digest(tokenizer)}),
+            lengths=np.diff(flat.offsets).astype(np.int32),
+            cut=cut,
+        )
         self.tokens, self.offsets, self.types, self.tags, self.segments = flat.tokens, flat.offsets, flat.types, flat.tags, flat.segments
         if flat.tags is not None:
             has_target = np.concatenate([[0], np.cumsum(flat.tags != IGNORE)])

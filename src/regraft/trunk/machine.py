@@ -1,4 +1,4 @@
-"""What this machine can do, measured in about a second and remembered for the process: device, precision, memory, layout.
+"""What this machine can do, measured in a moment and remembered for the process: device, precision, memory.
 
 bf16 is several times faster than fp32 on processors that multiply it in hardware, and several times slower on those that only
 imitate it; so it is timed, not looked up.
@@ -27,7 +27,7 @@ WORTH_IT = 1.2  # a lower precision is taken where it is at least so much faster
 class Machine:
     """``device``: "cpu", "cuda" or "mps". ``memory_bytes``: of the device. ``precision``: the fastest that trains without loss
     scaling. Rates are 1e9 floating-point operations per second of a matrix product; 0 where a precision is not known there.
-    ``channels_last``: are convolutions faster in that layout? ``update_ns``: nanoseconds that one parameter's update takes."""
+    ``update_ns``: nanoseconds that one parameter's update takes."""
 
     device: Literal["cpu", "cuda", "mps"]
     num_threads: int
@@ -35,7 +35,6 @@ class Machine:
     precision: Literal["fp32", "bf16"]
     fp32_gflops: float
     bf16_gflops: float
-    channels_last: bool
     update_ns: float
 
     @property
@@ -52,7 +51,6 @@ def measure() -> Machine:
     with torch.inference_mode(), torch.random.fork_rng():
         fp32, bf16 = _matmul_gflops(device, torch.float32), _matmul_gflops(device, torch.bfloat16)
         precision: Literal["fp32", "bf16"] = "bf16" if bf16 > WORTH_IT * fp32 else "fp32"
-        channels_last = _is_channels_last_faster(device, torch.bfloat16 if precision == "bf16" else torch.float32)
     return Machine(
         device=device,
         num_threads=torch.get_num_threads(),
@@ -60,7 +58,6 @@ def measure() -> Machine:
         precision=precision,
         fp32_gflops=round(fp32, 1),
         bf16_gflops=round(bf16, 1),
-        channels_last=channels_last,
         update_ns=update_ns,
     )
 
@@ -96,14 +93,6 @@ def _matmul_gflops(device: str, dtype: torch.dtype) -> float:
     except (RuntimeError, TypeError):  # a device that does not know the dtype
         return 0.0
     return 2 * SIDE**3 / best / 1e9
-
-
-def _is_channels_last_faster(device: str, dtype: torch.dtype) -> bool:
-    layer = nn.Conv2d(64, 64, 3, padding=1).to(device, dtype)
-    pixels = torch.randn(8, 64, 28, 28, device=device).to(dtype)
-    plain = _best_s(lambda: layer(pixels), device)
-    layer, pixels = layer.to(memory_format=torch.channels_last), pixels.contiguous(memory_format=torch.channels_last)
-    return _best_s(lambda: layer(pixels), device) < plain
 
 
 def _update_ns(device: str) -> float:
