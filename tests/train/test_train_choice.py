@@ -12,7 +12,7 @@ from train_hosts import IMAGE, TEXT, full, image_network, images, phase, plan, s
 
 from regraft.cache.store import Cache
 from regraft.evaluate import linear
-from regraft.train import fit
+from regraft.train import closed_form, fit
 from regraft.train.ema import Ema
 from regraft.train.history import History
 from regraft.train.schedules import factor
@@ -65,6 +65,25 @@ def test_a_phase_that_only_makes_it_worse_leaves_what_the_one_before_reached(tmp
     values = [record.valid["accuracy"] for record, _ in watch.epochs]
     assert max(values[:8]) > max(values[8:])
     assert history.best["phase"] == 0 and same(weights(network), watch.epochs[int(history.best["epoch"]) - 1][1])
+
+
+@pytest.mark.parametrize("spoils", [True, False])
+def test_a_solved_head_gives_way_to_the_trained_one_where_valid_finds_that_better(spoils, tmp_path, monkeypatch):
+    network = text_network()
+    watch, solve = Watch(network), closed_form.solve
+
+    def solved(run, *rest):
+        solve(run, *rest)
+        with torch.no_grad():
+            run.network.head.linear.weight.mul_(-1.0 if spoils else 1.0)
+
+    monkeypatch.setattr(closed_form, "solve", solved)
+    closing = phase("solved", [False] * 4 + [True], solver="closed_form", epochs_fraction=0.0)
+    two = plan(network, [phase("all", [True] * 5), closing], epochs=8.0)
+    history = fit(network, two, TEXT, {"train": texts(60), "valid": texts(40, seed=1)}, folder=tmp_path, observer=watch)
+    trained = watch.epochs[-2][1]
+    assert same(weights(network), trained) == spoils
+    assert any(event.startswith("the head stays as it was trained: accuracy") for event in history.events) == spoils
 
 
 def test_the_average_is_the_average_and_what_the_run_is_left_with(tmp_path):

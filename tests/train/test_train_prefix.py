@@ -93,6 +93,13 @@ def test_a_solved_head_and_the_tuning_after_it_share_a_pass_over_both_splits(tmp
     assert frozen_rows[0] == frozen_rows[1] == ROWS + VALID
 
 
+def test_a_head_solved_after_the_tuning_begins_at_what_is_kept_below_it(tmp_path, frozen_rows):
+    before, after = (phase(name, [False] * 4 + [True], solver="closed_form", epochs_fraction=0.0) for name in ("probe", "solved"))
+    top = phase("top", [False] * 3 + [True] * 2)
+    trained(tmp_path / "run", [before, top, after], cache=Cache(tmp_path / "cache", 1 << 24), valid=True, epochs=1.0)
+    assert frozen_rows[0] == frozen_rows[1] == ROWS + VALID < frozen_rows[2]
+
+
 def test_where_there_is_no_room_for_all_each_phase_keeps_its_own(tmp_path):
     tokens = int(texts(ROWS).lengths.sum())
     cache = Cache(tmp_path / "cache", int(1.6 * tokens * 16 * 4))  # one boundary of blocks fits, two do not
