@@ -34,7 +34,7 @@ from regraft.tune.job import Job, open_data, open_job
 MODEL = "bundled:decoder"
 FULL: dict[str, Any] = {"strategy": "full", "batch_size": 8, "packing": True, "refit": False}
 LORA: dict[str, Any] = {**FULL, "strategy": "lora(rank=16, alpha=32)"}
-PAIRS = {"strategy": "lora(rank=16, alpha=32)", "batch_size": 8, "refit": False, "objective": "dpo(beta=0.1, sft=0.1)"}
+PAIRS: dict[str, Any] = {"strategy": "top(n=2)", "batch_size": 8, "refit": False, "objective": "dpo(beta=0.1, sft=0.1)"}
 WAYS = {"padded, random batches": 16, "padded, batches by length": 16, "packed": 8}
 """Examples, or packed rows, of a step: of about two examples each, so that a step learns about as much in all three."""
 TIMED = 360
@@ -179,12 +179,15 @@ if __name__ == "__main__":
     parser.add_argument("--epochs", type=float, default=2.0)
     parser.add_argument("--rows", type=int, default=8, help="packed rows of 512 tokens in a step on instructions")
     parser.add_argument("--repeats", type=int, default=3, help="of the epochs that are timed")
-    for name, rates in (("full", "1e-3,3e-3"), ("lora", "3e-3,1e-2"), ("pairs", "3e-4,1e-3")):
+    parser.add_argument("--low-rank", default=LORA["strategy"], help="what stands beside full tuning on instructions")
+    parser.add_argument("--preferring", default=PAIRS["strategy"], help="what moves for preferences")
+    for name, rates in (("full", "1e-3,3e-3"), ("lora", "3e-3,1e-2"), ("pairs", "3e-4")):
         parser.add_argument(f"--{name}", default=rates, help="learning rates, of which valid chooses")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     numbers = [int(seed) for seed in asked.seeds.split(",")]
     FULL["batch_size"] = LORA["batch_size"] = asked.rows
+    LORA["strategy"], PAIRS["strategy"] = asked.low_rank, asked.preferring
     rates = {name: [float(rate) for rate in getattr(asked, name).split(",")] for name in ("full", "lora", "pairs")}
     parts = {
         "instructions": lambda: instructions(asked.data, asked.out, numbers, asked.epochs, rates),
