@@ -40,7 +40,8 @@ def slim(row: Row) -> Row:
 
 
 def data_of(job: Job) -> str:
-    return f"{job.data}, {job.per_class} a class" if job.per_class else job.data
+    few = f"{job.per_class} a class" if job.per_class else ""
+    return ", ".join(part for part in (job.data, few, job.note) if part)
 
 
 def model_of(job: Job) -> str:
