@@ -14,6 +14,7 @@ RUNS = [
     ["cache.py", "resnet50", "--rows", "0"],
     ["cache.py", "mobilenetv2", "--rows", "0"],
     ["cache.py", "vit_tiny", "--rows", "0"],
+    ["cache.py", "wav2vec2", "--rows", "0"],
     ["text_peers.py", "probe"],
     ["text_peers.py", "top1"],
     ["text_peers.py", "top2"],
@@ -26,6 +27,8 @@ RUNS = [
     ["million_rows.py"],
     ["race.py"],
     ["image_files.py", "--fresh"],
+    ["image_files.py", "--model", "timm:resnet18", "--full", "--fresh"],
+    ["few_texts.py"],
     ["accuracy.py", str(HERE / "out" / "accuracy")],
 ]
 
