@@ -43,6 +43,7 @@ PUBLIC = {
     "full": "regraft.plan.strategies",
     "linear_probe": "regraft.plan.strategies",
     "lp_ft": "regraft.plan.strategies",
+    "solve_head": "regraft.plan.strategies",
     "freeze": "regraft.plan.strategies",
     "top": "regraft.plan.strategies",
     "gradual_unfreezing": "regraft.plan.strategies",
