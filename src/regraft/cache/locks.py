@@ -1,8 +1,10 @@
-"""Who is using a folder of the cache: an advisory lock on a file in it, given up by the system when its holder dies."""
+"""Who is using a folder of the cache, and whose turn it is to fill one: advisory locks on files, given up by the system when their holder dies."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 try:
@@ -43,3 +45,36 @@ class FolderLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+@contextmanager
+def turn(path: Path) -> Iterator[None]:
+    """Alone with what ``path`` stands for: after everybody who came first is done, or dead. At once where the system has no such locks, or ``path``
+    cannot be written. The file is gone afterwards."""
+    descriptor = _waited_for(path)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            with suppress(OSError):
+                path.unlink()
+            os.close(descriptor)
+
+
+def _waited_for(path: Path) -> int | None:
+    while fcntl is not None:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return descriptor
+        except FileNotFoundError:
+            pass  # whoever had it took the file away: there is a new one, or none
+        except OSError:
+            os.close(descriptor)
+            return None
+        os.close(descriptor)
+    return None

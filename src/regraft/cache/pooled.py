@@ -38,14 +38,16 @@ def pooled_features(
     written (disk full, read-only) costs nothing but the next time.
     """
     boundary = Boundary(network, len(network.trunk.stages))
+    if cache is None:
+        return _computed(boundary, encoded, compute, work)
     name = key(network, boundary.index, encoded, compute=compute, pooled=True)
-    held = cache.get(name) if cache is not None else None
-    if held is not None:
-        features: NDArray[np.float32] = held.batch(np.arange(len(encoded)))[POOLED].numpy()
-        return features
-    features = _computed(boundary, encoded, compute, work)
-    if cache is not None:
-        _keep(cache, name, features)
+    if (held := cache.get(name)) is None:
+        with cache.turn(name):
+            if (held := cache.get(name)) is None:
+                computed = _computed(boundary, encoded, compute, work)
+                _keep(cache, name, computed)
+                return computed
+    features: NDArray[np.float32] = held.batch(np.arange(len(encoded)))[POOLED].numpy()
     return features
 
 

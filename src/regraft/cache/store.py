@@ -2,6 +2,7 @@
 
 <folder>/<key>/                    whole entries, and only those: they appear by one rename
 <folder>/.partial-<key>-<random>/  being written; swept by the next process once its writer is gone
+<folder>/.turn-<key>               one process computes these entries, the others wait to read them
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import time
 
@@ -19,12 +20,13 @@ from torch import Tensor
 
 from regraft.cache.entries import Entries
 from regraft.cache.layout import Layout
-from regraft.cache.locks import FolderLock
+from regraft.cache.locks import FolderLock, turn
 from regraft.cache.writer import HEADER, Writer, writing_errors
 from regraft.errors import DamagedError, RequestError, StorageError
 from regraft.trunk.trunk import Inputs
 
 PARTIAL = ".partial-"
+TURN = ".turn-"
 ABANDONED_S = 3600.0
 
 
@@ -56,6 +58,15 @@ class Cache:
     def __contains__(self, key: str) -> bool:
         """Are there entries of ``key``? Whether they are sound shows when they are opened."""
         return self._path(key).is_dir()
+
+    @contextmanager
+    def turn(self, key: str) -> Iterator[None]:
+        """Alone with the entries of ``key``: whoever finds them missing asks for its turn, looks again, and only then computes them. So of several
+        processes on one store (``torchrun``, a race) one does the work. Not to be taken twice by one thread."""
+        with suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        with turn(self.folder / f"{TURN}{self._path(key).name}"):
+            yield
 
     def fill(
         self,

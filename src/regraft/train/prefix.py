@@ -67,20 +67,23 @@ class Prefix:
         """
         with steady(self.run.network):
             stored = self._stored_dtype(index, view)
-            held = self.cache.get(self._key(index, view, stored))
+            name = self._key(index, view, stored)
+            held = self.cache.get(name)
             if held is not None:
                 return held
-            try:
-                return self._filled(index, view, stored)
-            except StorageError as full:
-                half, effect = self._smaller(index, view, full)
-                found = self.cache.get(self._key(index, view, half)) or self._alone(index, view, half)
-                self._say(
-                    f"cached activations are kept in {half}, as they do not fit otherwise: logits change by {effect:.1e} of the largest"
-                )
-                return found
+            with self.cache.turn(name):
+                return self.cache.get(name) or self._made(index, view, stored)
 
     # -- inside ------------------------------------------------------------------------------------------------------------------
+
+    def _made(self, index: int, view: View, stored: str | None) -> Entries:
+        try:
+            return self._filled(index, view, stored)
+        except StorageError as full:
+            half, effect = self._smaller(index, view, full)
+            found = self.cache.get(self._key(index, view, half)) or self._alone(index, view, half)
+            self._say(f"cached activations are kept in {half}, as they do not fit otherwise: logits change by {effect:.1e} of the largest")
+            return found
 
     def _filled(self, index: int, view: View, stored: str | None) -> Entries:
         """Computed now, and with it what later phases need; where that cannot be had together, it alone."""
