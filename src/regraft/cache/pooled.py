@@ -14,6 +14,7 @@ from regraft.cache.key import key
 from regraft.cache.layout import POOLED, Layout, TensorLayout
 from regraft.data.batching import evaluation_batches
 from regraft.data.encode import Encoded, prepare
+from regraft.data.encoded import Joined
 from regraft.errors import StorageError
 from regraft.trunk.network import Network
 from regraft.trunk.trunk import Inputs
@@ -35,8 +36,10 @@ def pooled_features(
     """(n, width) in the order of ``encoded``: what ``network.head`` reads of the trunk, in eval mode and without augmentation.
 
     Read from ``cache`` where they are known, else computed in ``compute`` precision and kept there; a cache that cannot be
-    written (disk full, read-only) costs nothing but the next time.
+    written (disk full, read-only) costs nothing but the next time. Of two splits that were put together each has its own entry.
     """
+    if isinstance(encoded, Joined):
+        return np.concatenate([pooled_features(network, part, cache=cache, compute=compute, work=work) for part in encoded.parts])
     boundary = Boundary(network, len(network.trunk.stages))
     if cache is None:
         return _computed(boundary, encoded, compute, work)

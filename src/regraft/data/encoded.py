@@ -126,7 +126,7 @@ class Joined(Encoded):
             lengths=_joined(first.lengths, second.lengths),
             cut=_joined(first.cut, second.cut),
         )
-        self._parts, self.most_together = (first, second), first.most_together
+        self.parts, self.most_together = (first, second), first.most_together
         self.learned = _joined(first.learned, second.learned)
         self.columns = _joined(first.columns, second.columns)
 
@@ -151,7 +151,7 @@ class Joined(Encoded):
         wanted = np.asarray(rows, dtype=np.int64)
         if self.lengths is not None and len(wanted):
             width = max(width, int(self.lengths[wanted].max()))
-        first, second = self._parts
+        first, second = self.parts
         places = np.flatnonzero(wanted < len(first)), np.flatnonzero(wanted >= len(first))
         if not len(places[1]):
             return [(first, wanted, width)], None
@@ -161,7 +161,7 @@ class Joined(Encoded):
         return sides, torch.from_numpy(np.argsort(np.concatenate(places)))
 
     def wait(self) -> None:
-        for part in self._parts:
+        for part in self.parts:
             part.wait()
 
 
