@@ -37,5 +37,11 @@ def test_who_asks_for_mirroring_gets_it(sides, tmp_path):
     assert dict(made.settings.augment)["flip"] == 0.5
 
 
+def test_random_weights_are_not_asked(sides, tmp_path):
+    """Nor are pretrained ones, which may not be at hand."""
+    made = rg.plan(sides, model="timm:resnet10t", strategy="scratch", probe=True, store=tmp_path, input_size=32)
+    assert dict(made.settings.augment)["flip"]
+
+
 def test_a_plan_that_was_not_probed_takes_it_for_granted(sides, tmp_path):
     assert dict(rg.plan(sides, model="bundled:vision", strategy="full", store=tmp_path).settings.augment)["flip"]

@@ -157,7 +157,9 @@ def _probe(job: Job, cache: Cache | None) -> ProbeResult | None:
 
 
 def _mirrors_unasked(made: Plan, job: Job) -> bool:
-    return bool(dict(made.settings.augment).get("flip")) and "augment" not in job.request.settings and _has_known_features(job)
+    """Would images be shown mirrored though nobody said so, while pretrained features could be asked about it?"""
+    unasked = bool(dict(made.settings.augment).get("flip")) and "augment" not in job.request.settings
+    return unasked and _has_known_features(job) and not any(phase.fresh for phase in made.phases)
 
 
 def _mirror_loss(job: Job, cache: Cache | None, *, probed: bool) -> float:
