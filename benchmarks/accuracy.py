@@ -60,11 +60,15 @@ JOBS = {
     "cifar10-50-scratch": Job("cifar10", "bundled:vision", 50, SCRATCH),
     "cifar10": Job("cifar10", "bundled:vision", bar=">= 0.78, scratch + 14 points"),
     "cifar10-scratch": Job("cifar10", "bundled:vision", options=(*SCRATCH, "--epochs", "20")),
-    "cifar10-5": Job("cifar10", "bundled:vision", options=("--strategy", "full", *FIVE), bar=">= 0.78, scratch + 14 points", note="5 epochs"),
+    "cifar10-5": Job(
+        "cifar10", "bundled:vision", options=("--strategy", "full", *FIVE), bar=">= 0.78, scratch + 14 points", note="5 epochs"
+    ),
     "cifar10-5-scratch": Job("cifar10", "bundled:vision", options=(*SCRATCH, *FIVE), note="5 epochs"),
     "chest_xray": Job("chest_xray", "bundled:vision", bar=">= 0.88, above scratch"),
     "chest_xray-scratch": Job("chest_xray", "bundled:vision", options=(*SCRATCH, "--epochs", "10")),
-    "chest_xray-5": Job("chest_xray", "bundled:vision", options=("--strategy", "full", *FIVE), bar=">= 0.88, above scratch", note="5 epochs"),
+    "chest_xray-5": Job(
+        "chest_xray", "bundled:vision", options=("--strategy", "full", *FIVE), bar=">= 0.88, above scratch", note="5 epochs"
+    ),
     "chest_xray-5-scratch": Job("chest_xray", "bundled:vision", options=(*SCRATCH, *FIVE), note="5 epochs"),
     "flowers12": Job("flowers12", "bundled:vision"),
     "flowers12-probe": Job("flowers12", "bundled:vision", options=PROBE),

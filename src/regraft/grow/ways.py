@@ -7,6 +7,7 @@ deep         the top of the trunk moves too, under the same protections         
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -66,7 +67,8 @@ def choose(memory: Memory, news: News, outline: Outline, *, asked: str | None = 
         return Choice(way, "top(n=0)", OBJECTIVE, (said, _kept(everything)), everything)
     strategy = f"top(n={max(1, len(outline.stages) // 3)})"
     counts, new = [news.counts[name] for name in news.new_classes], sum(news.counts.values())
-    if counts and everything.counts.keys() >= set(memory.classes) and not everything.is_unequal(counts):
+    # a head that is solved first does not fit the statistics that batch norm learns then
+    if counts and _keeps_as_many(everything, memory, counts) and not any(stage.has_batch_norm for stage in outline.stages):
         told = WHOLE.format(kept=len(everything))
         return Choice(way, f"{strategy}+lp_ft+solve_head", "", (said, told), everything, share=new / (new + len(everything)))
     again = rehearsal(memory.replay if replays else (), new=new)
@@ -86,6 +88,11 @@ def trunk_moved(memory: Memory) -> bool:
     return any(
         cell["trainable"] for one in memory.family for phase in one.manifest["plan"].get("phases", []) for cell in phase["cells"][:-1]
     )
+
+
+def _keeps_as_many(kept: Rehearsal, memory: Memory, counts: Sequence[int]) -> bool:
+    """Of every known class about as many as there are of each new one?"""
+    return kept.counts.keys() >= set(memory.classes) and not kept.is_unequal(counts)
 
 
 def _why(way: str, few: bool) -> str:
