@@ -37,6 +37,18 @@ def test_who_asks_for_mirroring_gets_it(sides, tmp_path):
     assert dict(made.settings.augment)["flip"] == 0.5
 
 
+def test_a_handful_of_images_is_not_asked(tmp_path):
+    """No head could be solved on a part of three images and measured on the rest."""
+    for label, count in (("a", 2), ("b", 1)):
+        for split in ("train", "test"):
+            (tmp_path / "few" / split / label).mkdir(parents=True)
+            for index in range(count):
+                pixels = np.random.default_rng(7 * index + count + len(split)).integers(0, 255, (32, 32, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "few" / split / label / f"{index}.png")
+    made = rg.plan(tmp_path / "few", model="bundled:vision", strategy="full", probe=True, store=tmp_path / "store", valid_fraction=0.0)
+    assert dict(made.settings.augment)["flip"]
+
+
 def test_random_weights_are_not_asked(sides, tmp_path):
     """Nor are pretrained ones, which may not be at hand."""
     made = rg.plan(sides, model="timm:resnet10t", strategy="scratch", probe=True, store=tmp_path, input_size=32)

@@ -1,6 +1,6 @@
 """Does mirroring an image leave its class as it is? Asked of the pretrained features before the answer is taken for granted.
 
-A head is solved on half of some training images and names the other half, upright and mirrored; then the other way round. Photographs are named alike;
+A head is solved on a part of some training images and names the rest, upright and mirrored; then the other way round. Photographs are named alike;
 letters, or the side of a body, are not.
 """
 
@@ -14,6 +14,8 @@ from regraft.evaluate.compare import Verdict, paired
 
 MOST = 800
 """Images that take part; more tell no more about so plain a question."""
+FEWEST = 20
+"""Different images below which no answer would be beyond the noise."""
 
 
 def sample(num_images: int, *, seed: int) -> NDArray[np.intp]:
@@ -27,14 +29,14 @@ def upright_against_mirrored(
 ) -> Verdict:  # fmt: skip
     """The paired verdict on what a head names right of the images that it has not seen, as they are against mirrored.
 
-    ``upright``, ``mirrored`` (m, d): pooled features of the same images. ``groups`` (m,): equal ones stay in one half.
+    ``upright``, ``mirrored`` (m, d): pooled features of the same images. ``groups`` (m,): equal ones stay on one side.
     """
     y = np.asarray(targets, dtype=np.intp)
     owners = np.arange(len(y)) if groups is None else groups
-    half = linear.folds(y, owners, seed=seed) % 2
+    parts = linear.folds(y, owners, seed=seed) % 2
     right = np.zeros((2, len(y)), dtype=np.bool_)
     for side in (0, 1):
-        seen, rest = np.flatnonzero(half != side), np.flatnonzero(half == side)
+        seen, rest = np.flatnonzero(parts != side), np.flatnonzero(parts == side)
         found = linear.fit(upright[seen], y[seen], num_classes=num_classes, seed=seed, groups=owners[seen])
         for row, features in enumerate((upright, mirrored)):
             right[row, rest] = (features[rest] @ found.weights.T + found.bias).argmax(1) == y[rest]

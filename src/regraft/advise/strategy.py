@@ -128,7 +128,7 @@ def _hours(seconds: float) -> str:
 
 
 def _epochs(facts: Facts, outline: Outline, phases: Sequence[Phase], probe: ProbeResult | None) -> tuple[float, str]:
-    epochs = priors.by_size(priors.EPOCHS[_pace(facts, phases)], facts.num_examples)
+    epochs = priors.by_size(priors.EPOCHS[_row(facts, phases)], facts.num_examples)
     usual = f"a starting point for {facts.num_examples:,} examples"
     if outline.is_partly_fresh or any(phase.fresh for phase in phases):
         return epochs * priors.SCRATCH_EPOCHS_FACTOR, usual
@@ -137,7 +137,7 @@ def _epochs(facts: Facts, outline: Outline, phases: Sequence[Phase], probe: Prob
     return epochs, usual
 
 
-def _pace(facts: Facts, phases: Sequence[Phase]) -> str:
+def _row(facts: Facts, phases: Sequence[Phase]) -> str:
     """The row of ``priors.EPOCHS``."""
     if facts.learns:
         return "words"

@@ -163,13 +163,16 @@ def _mirrors_unasked(made: Plan, job: Job) -> bool:
 
 
 def _mirror_loss(job: Job, cache: Cache | None, *, probed: bool) -> float:
-    """What mirroring costs a head on frozen features; 0 where that is inside the noise. ``probed``: the features of all training images are known."""
+    """What mirroring costs a head on frozen features; 0 where that is inside the noise, or there are too few images to tell. ``probed``: the features of all training images are known."""
     train = job.encoded("train")
     rows = mirror.sample(len(train), seed=0)
     some = train.subset(rows)
+    same = _same(some)
+    if len(np.unique(same)) < mirror.FEWEST:
+        return 0.0
     upright = _features(job, train, cache)[rows] if probed else _features(job, some, cache)
     mirrored = _features(job, Mirrored(some), cache)
-    lost = mirror.upright_against_mirrored(upright, mirrored, some.targets, num_classes=job.num_classes, groups=_same(some)).difference
+    lost = mirror.upright_against_mirrored(upright, mirrored, some.targets, num_classes=job.num_classes, groups=same).difference
     return lost.value if lost.low > MIRROR_LOSS else 0.0
 
 
