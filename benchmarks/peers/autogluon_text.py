@@ -3,23 +3,16 @@
 
 from __future__ import annotations
 
-import argparse
-import os
 import tempfile
 import time
 
 import pandas
 
-from report import finish
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
+from report import finish, of_texts
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("train")
-    parser.add_argument("test")
-    parser.add_argument("--model", required=True)
+    parser = of_texts(__doc__)
     parser.add_argument("--epochs", type=int, default=5)
     args = parser.parse_args()
 

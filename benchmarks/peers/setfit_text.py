@@ -3,22 +3,15 @@
 
 from __future__ import annotations
 
-import argparse
-import os
 import tempfile
 
 import pandas
 
-from report import finish
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
+from report import finish, of_texts
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("train")
-    parser.add_argument("test")
-    parser.add_argument("--model", required=True)
+    parser = of_texts(__doc__)
     parser.add_argument("--steps", type=int, default=-1)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--per-class", type=int, default=0)

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
-import os
 import tempfile
 
 import numpy as np
 import pandas
 import torch
 
-from report import finish
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
+from report import finish, of_texts
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("train")
-    parser.add_argument("test")
-    parser.add_argument("--model", required=True)
+    parser = of_texts(__doc__)
     parser.add_argument("--epochs", type=float, default=3)
     parser.add_argument("--lr", type=float, default=5e-5)
     parser.add_argument("--batch-size", type=int, default=8)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from test_train_resume import KillAfter, Killed
 from torch.nn import functional
-from train_hosts import TEXT, full, phase, plan, same, text_network, texts, weights
+from train_hosts import TEXT, block_outputs, full, phase, plan, same, text_network, texts, weights
 
 from regraft.cache import Cache
 from regraft.errors import PlanError
@@ -52,9 +52,7 @@ def token_map(output, mask):
 def by_hand(stages=((1, "low"), (3, "high"))):
     network, split = text_network(dropout=0.0).eval(), texts(N)
     inputs = split.batch(range(8))
-    x, outputs = network.host.embedding(inputs["input_ids"]), {}
-    for row, block in enumerate(network.host.blocks, 1):
-        outputs[row] = x = block(x)
+    outputs = block_outputs(network, inputs)
     known = table()
     total = sum(
         (token_map(outputs[row], inputs["attention_mask"]) - torch.from_numpy(known[name][:8])).square().sum(1) for row, name in stages

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from test_train_resume import KillAfter, Killed
-from train_hosts import TEXT, full, phase, plan, same, text_network, texts, weights
+from train_hosts import TEXT, block_outputs, full, phase, plan, same, text_network, texts, weights
 
 from regraft.errors import PlanError
 from regraft.plan.objective import parse
@@ -49,9 +49,7 @@ def by_hand(stages=((1, "low"), (3, "high"))):
     """Half the mean over pairs of the mean square between pooled outputs; rows 1 and 3 of the grid are blocks.0 and blocks.2."""
     network, split = text_network(dropout=0.0).eval(), texts(N)
     inputs = split.batch(range(8))
-    x, outputs = network.host.embedding(inputs["input_ids"]), {}
-    for row, block in enumerate(network.host.blocks, 1):
-        outputs[row] = x = block(x)
+    outputs = block_outputs(network, inputs)
     (known,) = tables(16).values()
     total = sum(
         (pooled(outputs[row], inputs["attention_mask"]) - torch.from_numpy(known[name][:8])).square().mean(1) for row, name in stages

@@ -111,6 +111,15 @@ def text_network(*, seed: int = 0, dropout: float = 0.1, blocks: int = 3) -> Net
     return Network(trunk, LinearHead(16, NUM_CLASSES, "mean", dropout))
 
 
+def block_outputs(network: Network, inputs: dict[str, Tensor]) -> dict[int, Tensor]:
+    """Row of the grid -> what leaves that block of a ``text_network``."""
+    host = network.host
+    x, outputs = host.embedding(inputs["input_ids"]), {}
+    for row, block in enumerate(host.blocks, 1):
+        outputs[row] = x = block(x)
+    return outputs
+
+
 def image_network(*, seed: int = 0) -> Network:
     torch.manual_seed(seed)
     trunk = Trunk.of(
