@@ -13,22 +13,28 @@ PRODUCED = frozenset({"reasons", "warnings", "cost"})
 
 def resolved(data: str | None, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """The data reference and every option that was given, in the recipe, with ``--set`` or as a flag of its own."""
-    from regraft.plan import recipe as recipes
-
     flags = {name: value for name, value in given.items() if name not in ("recipe", "set") and value not in (None, False)}
     if "lr" in flags:
         flags["lr"] = rate(flags["lr"])
-    written = recipes.read(given["recipe"]) if given["recipe"] else {}
-    document = recipes.layered(written, recipes.assignments(given["set"] or []))
+    document = _written(given) if given["recipe"] or given["set"] else {}
     settings = document.pop("settings", {})
-    if document.get("strategy") and "strategy" not in flags:
-        document["strategy"] = recipes.strategy_of(document["strategy"])
     options = {**{key: value for key, value in document.items() if key not in PRODUCED}, **settings, **flags}
     reference = data or options.get("data")
     options.pop("data", None)
     if not reference:
         raise RequestError("a data set", "none is named", "give DATA, or data: in the recipe")
     return reference, options
+
+
+def _written(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe's keys with those of ``--set`` over them, its strategy as a plan takes it."""
+    from regraft.plan import recipe as recipes
+
+    written = recipes.read(given["recipe"]) if given["recipe"] else {}
+    document = recipes.layered(written, recipes.assignments(given["set"] or []))
+    if document.get("strategy") and not given.get("strategy"):
+        document["strategy"] = recipes.strategy_of(document["strategy"])
+    return document
 
 
 def rate(text: str) -> float | str:

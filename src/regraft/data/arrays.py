@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from regraft import digest
+from regraft.data import arrow
 from regraft.spec import PART, Form
 
 CLASS, NUMBER, TAGS, MASK, TEXT = pa.int64(), pa.float64(), pa.list_(pa.int64()), pa.string(), pa.large_string()
@@ -32,28 +33,28 @@ def of_column(column: pa.ChunkedArray) -> np.ndarray:
     """The targets in ``column``, in the form that its type says."""
     kind = column.type
     if pa.types.is_floating(kind):
-        return column.to_numpy().astype(np.float32)
+        return arrow.numbers(column).astype(np.float32)
     if pa.types.is_fixed_size_list(kind):
-        flat = [chunk.flatten().to_numpy() for chunk in column.chunks]
+        flat = [arrow.numbers(chunk.flatten()) for chunk in column.chunks]
         return np.concatenate(flat or [np.zeros(0, np.float32)]).reshape(-1, kind.list_size)
     if pa.types.is_list(kind):
-        return ragged([value.values.to_numpy() for value in column])
-    return column.to_numpy()
+        return ragged(arrow.rows(column))
+    return arrow.numbers(column) if pa.types.is_integer(kind) else column.to_numpy()
 
 
 def blank(form: Form, inputs: list[str], num_classes: int) -> pa.Array:
     """Targets of this form that say nothing, for inputs whose answer is to be predicted: class 0, the number 0, no label, no mask, tag 0 for every word."""
     if form.target == "tags":
-        return pa.array([[0] * (text.count(PART) + 1) for text in inputs], TAGS)
+        return arrow.array([[0] * (text.count(PART) + 1) for text in inputs], TAGS)
     if form.target == "transcript":
-        return pa.array([[] for _ in inputs], TRANSCRIPT)
+        return arrow.array([[] for _ in inputs], TRANSCRIPT)
     if form.target in ("mask", "text", "preference"):
-        return pa.array([""] * len(inputs), MASK if form.target == "mask" else TEXT)
+        return arrow.array([""] * len(inputs), MASK if form.target == "mask" else TEXT)
     if form.target == "several":
-        return pa.array([[float("nan")] * num_classes for _ in inputs], set_of(num_classes))
+        return arrow.array([[float("nan")] * num_classes for _ in inputs], set_of(num_classes))
     if form.target == "set":
-        return pa.array([[0.0] * num_classes for _ in inputs], set_of(num_classes))
-    return pa.array(np.zeros(len(inputs)), NUMBER) if form.target == "number" else pa.array(np.zeros(len(inputs), np.int64), CLASS)
+        return arrow.array([[0.0] * num_classes for _ in inputs], set_of(num_classes))
+    return arrow.array(np.zeros(len(inputs)), NUMBER) if form.target == "number" else arrow.array(np.zeros(len(inputs), np.int64), CLASS)
 
 
 def ragged(rows: list[np.ndarray]) -> np.ndarray:
@@ -68,13 +69,13 @@ def as_bytes(column: pa.Array) -> bytes:
     """The same bytes for the same targets, on every machine."""
     kind = column.type
     if pa.types.is_integer(kind):
-        return column.to_numpy().astype("<i8").tobytes()
+        return arrow.numbers(column).astype("<i8").tobytes()
     if pa.types.is_floating(kind):
-        return column.to_numpy().astype("<f8").tobytes()
+        return arrow.numbers(column).astype("<f8").tobytes()
     if pa.types.is_fixed_size_list(kind):
-        return column.flatten().to_numpy().astype("<f4").tobytes()
+        return arrow.numbers(column.flatten()).astype("<f4").tobytes()
     if pa.types.is_list(kind):
-        return b"".join(row.values.to_numpy().astype("<i8").tobytes() + b"\n" for row in column)
+        return b"".join(row.astype("<i8").tobytes() + b"\n" for row in arrow.rows(column))
     if pa.types.is_large_string(kind):
         return digest.of_json(column.to_pylist()).encode()
     return "\n".join(map(_content, column.to_pylist())).encode()

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from regraft import digest
+from regraft.data import arrow
 from regraft.data.dataset import Split
 from regraft.data.encoded import Encoded, Progress
 from regraft.data.fields import Fields, rows_of, texts_of
@@ -44,7 +45,7 @@ def encode_rows(split: Split, spec: InputSpec, tokenizer: Any, *, max_length: in
     fields, rows = Fields.of(split.facts), rows_of(split.inputs)
     fields.check(rows)
     place = split.table.schema.get_field_index("input")
-    plain = Split(split.name, split.table.set_column(place, "input", pa.array(texts_of(split), pa.string())))
+    plain = Split(split.name, split.table.set_column(place, "input", arrow.array(texts_of(split), pa.string())))
     return Beside(
         encode_text(plain, spec, tokenizer, max_length=max_length, progress=progress), fields.numbers(rows), split.digests, fields.json()
     )

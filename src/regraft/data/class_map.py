@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
 
-from regraft.data import split
+from regraft.data import arrow, split
 from regraft.data.dataset import Rejected
 from regraft.data.examples import Examples
 from regraft.data.names import folded, in_order
@@ -22,13 +21,13 @@ SHOWN = 5
 
 def sides(found: Examples) -> np.ndarray:
     """(n,) int8: the side that was given for each example, or split.UNDECIDED for all of them. The array is the caller's to change."""
-    return found.table.column("side").to_numpy().copy()
+    return arrow.numbers(found.table.column("side"))
 
 
 def learnt(found: Examples, sides: np.ndarray, reference: str) -> tuple[str, ...]:
     """Names of the classes that there are examples to learn from; raises :class:`DataError` for fewer than two."""
     rows = split.training_rows(sides, reference)
-    codes = found.table.column("target").to_numpy()[rows]
+    codes = arrow.numbers(found.table.column("target"))[rows]
     classes = tuple(in_order(found.labels[code] for code in np.unique(codes)))
     if len(classes) < 2:
         advice = "classification needs at least two classes; --target names another column"
@@ -39,7 +38,7 @@ def learnt(found: Examples, sides: np.ndarray, reference: str) -> tuple[str, ...
 def grown(found: Examples, sides: np.ndarray, known: Sequence[str], reference: str) -> tuple[str, ...]:
     """``known``, in their order, then the names that only the training examples have. Raises :class:`DataError` for one that differs from a
     known one in case, spaces or hyphens alone: it would be learned as something else."""
-    codes = found.table.column("target").to_numpy()[split.training_rows(sides, reference)]
+    codes = arrow.numbers(found.table.column("target"))[split.training_rows(sides, reference)]
     names = [found.labels[code] for code in np.unique(codes)]
     fresh = in_order(name for name in names if name not in set(known))
     alike = {folded(name): name for name in known}
@@ -56,11 +55,11 @@ def targets(
     """(n,) int64 index into ``classes``, -1 for a label that is not among them; these are an error, or listed.
     ``owner``: who has the ``classes``, train or the model."""
     known = {name: index for index, name in enumerate(classes)}
-    indices = np.array([known.get(label, -1) for label in found.labels], np.int64)[found.table.column("target").to_numpy()]
+    indices = np.array([known.get(label, -1) for label in found.labels], np.int64)[arrow.numbers(found.table.column("target"))]
     rows = np.flatnonzero(indices < 0)
     if not len(rows):
         return indices, []
-    places = found.table.take(pa.array(rows))
+    places = found.table.take(arrow.array(rows))
     labels = [found.labels[code] for code in places.column("target").to_pylist()]
     names = [SPLITS[side] for side in sides[rows]]
     if not allow_unknown:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from regraft.data import encoding
+from regraft.data import arrow, encoding
 from regraft.errors import DataError
 from regraft.spec import PART
 
@@ -40,8 +40,8 @@ class Conll:
         sentences = self._sentences()
         while chunk := list(islice(sentences, BATCH_SENTENCES)):
             cells = {"tokens": [words for _, words, _ in chunk], "tags": [tags for _, _, tags in chunk]}
-            arrays = [pa.array(cells[name], pa.string()) for name in columns]
-            yield pa.RecordBatch.from_arrays([*arrays, pa.array([line for line, _, _ in chunk], pa.int64())], [*columns, "row"])
+            arrays = [arrow.array(cells[name], pa.string()) for name in columns]
+            yield pa.RecordBatch.from_arrays([*arrays, arrow.array([line for line, _, _ in chunk], pa.int64())], [*columns, "row"])
 
     def _sentences(self) -> Iterator[tuple[int, str, str]]:
         start, words, tags, short = 0, [], [], 0

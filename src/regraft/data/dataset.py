@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from regraft import digest
-from regraft.data import arrays
+from regraft.data import arrays, arrow
 from regraft.data.digests import Digests
 from regraft.spec import SPLITS, Form, InputKind, Parts, Target
 
@@ -75,17 +75,17 @@ class Split:
 
     def take(self, rows: np.ndarray | list[int]) -> Split:
         """The same split with only these rows, in this order."""
-        return Split(self.name, self.table.take(pa.array(rows, pa.int64())), self.parts, self.facts)
+        return Split(self.name, self.table.take(arrow.array(rows, pa.int64())), self.parts, self.facts)
 
 
 def unlabelled(inputs: Sequence[str], form: Form, num_classes: int, facts: Mapping[str, Any] | None = None) -> Split:
     """A split of ``inputs`` to be answered, without targets that mean anything. ``facts``: of the task; rows of a table are read by them."""
     given = list(inputs)
     columns = [
-        pa.array(given, pa.string()),
+        arrow.array(given, pa.string()),
         arrays.blank(form, given, num_classes),
-        pa.array([""] * len(given)),
-        pa.array(given, pa.string()),
+        arrow.array([""] * len(given), pa.string()),
+        arrow.array(given, pa.string()),
     ]
     target = columns[1].type
     read_by = dict(facts or {}) if form.parts == "row" else {}

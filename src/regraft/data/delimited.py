@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv
 
-from regraft.data import encoding
+from regraft.data import arrow, encoding
 from regraft.errors import DataError
 
 BLOCK_BYTES = 8 << 20
@@ -102,10 +102,10 @@ class Delimited:
                 found = f"{len(broken):,} of its first {batch.num_rows:,} rows are not UTF-8 (the first is row {rows[broken[0]]})"
                 raise encoding.refuse(self.path, found) from None
             self.rejected += [(rows[index], "not UTF-8") for index in broken]
-            keep = pa.array([index for index in range(batch.num_rows) if index not in set(broken)], pa.int64())
+            keep = arrow.array([index for index in range(batch.num_rows) if index not in set(broken)], pa.int64())
             arrays = [array.take(keep) for array in arrays]
             rows = [rows[index] for index in keep.to_pylist()]
-        return pa.RecordBatch.from_arrays([*arrays, pa.array(rows, pa.int64())], [*columns, "row"])
+        return pa.RecordBatch.from_arrays([*arrays, arrow.array(rows, pa.int64())], [*columns, "row"])
 
     def _header(self) -> str:
         with self.path.open("rb") as file:
@@ -156,5 +156,5 @@ def _decode_each(columns: list[pa.Array]) -> tuple[list[pa.Array], list[int]]:
             except UnicodeDecodeError:
                 texts.append(None)
                 broken.add(index)
-        decoded.append(pa.array(texts, pa.string()))
+        decoded.append(arrow.array(texts, pa.string()))
     return decoded, sorted(broken)

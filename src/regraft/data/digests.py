@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from regraft import digest
+from regraft.data import arrow
 
 CHUNK = 4_096
 KEY_LETTERS = 16
@@ -29,7 +30,7 @@ class Digests(Sequence[str]):
     def of(cls, digests: Iterable[str]) -> Digests:
         if isinstance(digests, Digests):
             return digests
-        return cls(pa.chunked_array([pa.array(list(digests), pa.string())]))
+        return cls(pa.chunked_array([arrow.array(list(digests), pa.string())]))
 
     def __len__(self) -> int:
         return len(self.column)
@@ -58,7 +59,7 @@ class Digests(Sequence[str]):
         return Digests(pa.chunked_array([*self.column.chunks, *other.column.chunks], pa.string()))
 
     def take(self, rows: NDArray[np.integer]) -> Digests:
-        return Digests(self.column.take(pa.array(rows, pa.int64())))
+        return Digests(self.column.take(arrow.array(rows, pa.int64())))
 
     @property
     def keys(self) -> NDArray[np.uint64]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from regraft.data import keys
+from regraft.data import arrow, keys
 
 SHINGLE = 3
 BANDS, ROWS = 6, 5  # two texts with Jaccard 0.9 meet in a band with probability 0.995, with 0.5 in 0.17
@@ -48,7 +48,7 @@ def of_texts(texts: pa.ChunkedArray, *, limit: int, jaccard: float = NEAR_JACCAR
     unique, member = _in_order(key)
     if len(unique) > limit:
         return Groups(unique[member], key, near=False)
-    shingles, starts = _shingles(keys.normalised(texts.take(pa.array(unique))))
+    shingles, starts = _shingles(keys.normalised(texts.take(arrow.array(unique))))
     candidates = _of_like_size(_band_pairs(_signatures(shingles, starts)), np.diff(starts), jaccard)
     pairs = _verified(candidates, lambda a, b: _jaccard(shingles, starts, a, b) >= jaccard)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from regraft import digest
+from regraft.data import arrow
 from regraft.data.dataset import Progress, Rejected
 from regraft.data.legend import Legend
 from regraft.data.listen import Sound, hear, said_of
@@ -78,7 +79,7 @@ def collect(
             if seen.thumb is not None:
                 dhash.append(seen.dhash)
                 thumbs.append(seen.thumb)
-        spool.write(pa.RecordBatch.from_pydict(kept, SCHEMA))
+        spool.write(pa.RecordBatch.from_arrays([arrow.array(kept[field.name], field.type) for field in SCHEMA], schema=SCHEMA))
         done += len(raw.inputs)
         if progress:
             progress("reading", done, total)

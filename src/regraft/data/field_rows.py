@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
+from regraft.data import arrow, fields, forms
 from regraft.data import columns as choice
-from regraft.data import fields, forms
 from regraft.data.dataset import Rejected
 from regraft.data.examples import Raw
 from regraft.data.fields import KINDS, MOST_VALUES, Fields, Kind
@@ -87,7 +87,7 @@ class FieldRows:
 
     def learn(self, learnt: Learnt, inputs: pa.ChunkedArray, sides: np.ndarray) -> Learnt:
         """``learnt`` with the fields as the training rows of ``inputs`` show them. Raises ``DataError`` where no column beside the text says anything."""
-        found = fields.learn(fields.rows_of(inputs.take(pa.array(np.flatnonzero(sides == TRAIN))).to_pylist()), self.kinds)
+        found = fields.learn(fields.rows_of(inputs.take(arrow.array(np.flatnonzero(sides == TRAIN))).to_pylist()), self.kinds)
         if not found.width:
             names = ", ".join(one.name for one in found.each)
             raise DataError(f"read the columns {names} beside a text", "none of them is of numbers or categories that differ in train",

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from regraft.data import arrow
 from regraft.data.names import split_of
 from regraft.errors import DataError
 
@@ -31,8 +32,8 @@ class HubTable:
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         for start in range(0, len(self._rows), BATCH_ROWS):
             part = self._rows[start : start + BATCH_ROWS]
-            arrays = [pa.array([self._text(name, value) for value in part[name]], pa.string()) for name in columns]
-            rows = pa.array(range(start + 1, start + 1 + len(arrays[0])), pa.int64())
+            arrays = [arrow.array([self._text(name, value) for value in part[name]], pa.string()) for name in columns]
+            rows = arrow.array(range(start + 1, start + 1 + len(arrays[0])), pa.int64())
             yield pa.RecordBatch.from_arrays([*arrays, rows], [*columns, "row"])
 
     def _text(self, name: str, value: Any) -> str | None:

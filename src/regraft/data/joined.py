@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from regraft.data import arrays
+from regraft.data import arrays, arrow
 from regraft.data.dataset import Dataset, Rejected, Split, fingerprint, schema_of
 from regraft.data.targets.several import BESIDE, blocks, widths
 from regraft.errors import DataError
@@ -72,8 +72,8 @@ def _splits(datasets: Sequence[Dataset], names: Sequence[str], places: Sequence[
         for split, examples in one.splits.items():
             table = _wide(examples, name, place, width)
             leaks = np.array([split != "test" and digest in tested for digest in examples.digests], bool)
-            held[split].append(table.filter(pa.array(~leaks)))
-            held["test"].append(table.filter(pa.array(leaks)))
+            held[split].append(table.filter(arrow.array(~leaks)))
+            held["test"].append(table.filter(arrow.array(leaks)))
             moved += int(leaks.sum())
     whole = {split: pa.concat_tables(tables) for split, tables in held.items() if tables}
     return {split: Split(split, table, datasets[0].form.parts) for split, table in whole.items() if table.num_rows}, moved
@@ -83,7 +83,7 @@ def _wide(split: Split, name: str, place: slice, width: int) -> pa.Table:
     """The table of one set with its targets among those of all, NaN elsewhere."""
     values = np.full((len(split), width), np.nan, np.float32)
     values[:, place] = split.targets.reshape(len(split), -1)
-    column = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1), pa.float32()), width)
-    where = pa.array([f"{name}: {one}" for one in split.table.column("where").to_pylist()], pa.string())
+    column = pa.FixedSizeListArray.from_arrays(arrow.array(values.reshape(-1), pa.float32()), width)
+    where = arrow.array([f"{name}: {one}" for one in split.table.column("where").to_pylist()], pa.string())
     inputs, digests = (split.table.column(key).combine_chunks() for key in ("input", "digest"))
     return pa.Table.from_arrays([inputs, column, digests, where], schema=schema_of(arrays.set_of(width)))

@@ -8,8 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from regraft.data import arrow
+
 DIGITS = r"\p{Nd}+"
 NOT_SAID = r"[\p{P}\p{Z}\p{C}]+"
+NOTHING = arrow.array([""], pa.string())[0]
 
 
 def normalised(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
@@ -17,7 +20,7 @@ def normalised(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     plain = pc.utf8_lower(pc.utf8_normalize(texts, form="NFKC"))
     key = pc.replace_substring_regex(plain, DIGITS, "0")
     key = pc.utf8_trim_whitespace(pc.replace_substring_regex(key, NOT_SAID, " "))
-    return pc.if_else(pc.equal(key, ""), plain, key)
+    return pc.if_else(pc.equal(key, NOTHING), plain, key)
 
 
 def hashes(texts: pa.Array | pa.ChunkedArray) -> np.ndarray:

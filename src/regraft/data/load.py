@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from regraft.data import arrays, class_map, duplicates, several, sources, split
+from regraft.data import arrays, arrow, class_map, duplicates, several, sources, split
 from regraft.data.dataset import Dataset, Progress, Rejected, Split, fingerprint, schema_of
 from regraft.data.digests import Digests
 from regraft.data.examples import Examples, collect
@@ -234,7 +234,7 @@ def _groups(found: Examples, pool: np.ndarray) -> duplicates.Groups:
     if found.kind == "text":
         texts = found.table.column("input")
         return duplicates.of_texts(
-            texts if len(pool) == len(texts) else texts.take(pa.array(pool)), limit=NEAR_TEXTS, jaccard=duplicates.SIDE_JACCARD
+            texts if len(pool) == len(texts) else texts.take(arrow.array(pool)), limit=NEAR_TEXTS, jaccard=duplicates.SIDE_JACCARD
         )
     if len(found.dhash) != found.table.num_rows:
         return _equal(found, pool)
@@ -291,7 +291,7 @@ def _build(table: pa.Table, read: Read, sides: np.ndarray, parts: Parts, facts: 
         columns = [batch.column("input"), read.column.slice(at, batch.num_rows), batch.column("digest"), batch.column("where")]
         whole = pa.RecordBatch.from_arrays(columns, schema=schema)
         for side, spool in spools.items():
-            spool.write(whole.filter(pa.array(usable[rows] & (sides[rows] == side))))
+            spool.write(whole.filter(arrow.array(usable[rows] & (sides[rows] == side))))
         at = rows.stop
     tables = {SPLITS[side]: spool.table() for side, spool in spools.items()}
     return {name: Split(name, rows, parts, facts) for name, rows in tables.items() if rows.num_rows}

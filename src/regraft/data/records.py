@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 
-from regraft.data import encoding
+from regraft.data import arrow, encoding
 from regraft.errors import DataError
 
 BATCH_ROWS = 50_000
@@ -34,8 +34,8 @@ class Lines:
         self.rejected.clear()
         records = self._records(self.rejected)
         while chunk := list(islice(records, BATCH_ROWS)):
-            arrays = [pa.array([_as_text(record.get(name)) for _, record in chunk], pa.string()) for name in columns]
-            yield pa.RecordBatch.from_arrays([*arrays, pa.array([row for row, _ in chunk], pa.int64())], [*columns, "row"])
+            arrays = [arrow.array([_as_text(record.get(name)) for _, record in chunk], pa.string()) for name in columns]
+            yield pa.RecordBatch.from_arrays([*arrays, arrow.array([row for row, _ in chunk], pa.int64())], [*columns, "row"])
 
     def _records(self, rejected: list[tuple[int, str]]) -> Iterator[tuple[int, dict[str, Any]]]:
         for row, record in enumerate(self._values(rejected), start=1):
@@ -74,7 +74,7 @@ class Columnar:
         row = 1
         for batch in self._file.iter_batches(BATCH_ROWS, columns=list(columns)):
             arrays = [self._texts(batch, name) for name in columns]
-            yield pa.RecordBatch.from_arrays([*arrays, pa.array(range(row, row + batch.num_rows), pa.int64())], [*columns, "row"])
+            yield pa.RecordBatch.from_arrays([*arrays, arrow.array(range(row, row + batch.num_rows), pa.int64())], [*columns, "row"])
             row += batch.num_rows
 
     def _texts(self, batch: pa.RecordBatch, name: str) -> pa.Array:
@@ -87,10 +87,10 @@ class Columnar:
         names = self._class_names.get(name)
         if names:
             values = [names[value] if value is not None and 0 <= value < len(names) else None for value in column.to_pylist()]
-            return pa.array(values, pa.string())
+            return arrow.array(values, pa.string())
         if pa.types.is_string(column.type) or pa.types.is_integer(column.type):
             return column.cast(pa.string())
-        return pa.array([_as_text(value) for value in column.to_pylist()], pa.string())
+        return arrow.array([_as_text(value) for value in column.to_pylist()], pa.string())
 
 
 def _line_by_line(path: Path, rejected: list[tuple[int, str]]) -> Iterator[Any]:

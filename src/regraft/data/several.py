@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from regraft.data import arrays, columns, forms
+from regraft.data import arrays, arrow, columns, forms
 from regraft.data.columns import Columns, Rows
 from regraft.data.dataset import Dataset, Split, fingerprint, schema_of
 from regraft.data.targets.several import BESIDE, blocks, widths
@@ -93,13 +93,13 @@ def alone(dataset: Dataset, name: str) -> Dataset:
 
 def _split(split: Split, block: slice, target: Target) -> Split:
     rows = labelled(split.targets, block)
-    table = split.table.take(pa.array(rows, pa.int64()))
+    table = split.table.take(arrow.array(rows, pa.int64()))
     values = own(split.targets[rows], block, target)
     if target == "set":
         kind = arrays.set_of(values.shape[1])
-        column = pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(values).reshape(-1), pa.float32()), values.shape[1])
+        column = pa.FixedSizeListArray.from_arrays(arrow.array(np.ascontiguousarray(values).reshape(-1), pa.float32()), values.shape[1])
     else:
         kind = ALONE[target]
-        column = pa.array(values).cast(kind)
+        column = arrow.array(values).cast(kind)
     columns_ = [table.column("input"), column, table.column("digest"), table.column("where")]
     return Split(split.name, pa.Table.from_arrays(columns_, schema=schema_of(kind)), split.parts)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from regraft.data import encoding
+from regraft.data import arrow, encoding
 from regraft.data.names import AUDIO_ENDINGS, split_of
 
 ENDING = ".trans.txt"
@@ -41,8 +41,8 @@ class TransFile:
             "path": [str(sounds.get(name, self.path.parent / f"{name}{USUAL}")) for _, name, _ in rows],
             "transcript": [text for _, _, text in rows],
         }
-        arrays = [pa.array(cells[name], pa.string()) for name in columns]
-        yield pa.RecordBatch.from_arrays([*arrays, pa.array([number for number, _, _ in rows], pa.int64())], [*columns, "row"])
+        arrays = [arrow.array(cells[name], pa.string()) for name in columns]
+        yield pa.RecordBatch.from_arrays([*arrays, arrow.array([number for number, _, _ in rows], pa.int64())], [*columns, "row"])
 
 
 def find(root: Path) -> dict[str, list[Path]]:

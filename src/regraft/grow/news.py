@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
+from regraft.data import arrow
 from regraft.data.dataset import Dataset, Split, fingerprint
 from regraft.errors import DataError, RequestError
 from regraft.grow.memory import Memory
@@ -92,7 +93,7 @@ def _sided(dataset: Dataset, memory: Memory) -> tuple[dict[str, Split], list[str
 
 def joined(name: str, parts: list[tuple[Split, np.ndarray]]) -> Split:
     """The chosen rows of several splits, one after the other."""
-    tables = [split.table.filter(pa.array(np.asarray(chosen, bool))) for split, chosen in parts]
+    tables = [split.table.filter(arrow.array(np.asarray(chosen, bool))) for split, chosen in parts]
     if not tables:
         return Split(name, pa.table({"input": []}))
     return Split(name, pa.concat_tables(tables), parts[0][0].parts)

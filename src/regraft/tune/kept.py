@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from regraft.data import arrow
 from regraft.data.dataset import SCHEMA, Split
 from regraft.errors import DataError
 
@@ -68,7 +69,7 @@ class Kept:
         return FEATURES not in self.table.column_names
 
     def where(self, rows: NDArray[np.bool_]) -> Kept:
-        return Kept(self.table.filter(pa.array(rows)))
+        return Kept(self.table.filter(arrow.array(rows)))
 
     def written(self) -> bytes:
         """The same bytes for the same rows."""
@@ -104,14 +105,14 @@ class Kept:
 def examples(split: Split, classes: Sequence[str], rows: NDArray[np.integer], *, kind: str) -> Kept:
     """These rows of ``split``, as they are: texts, or the bytes of their files."""
     chosen = split.take(rows)
-    column = {kind: [Path(path).read_bytes() for path in chosen.inputs]} if kind in IN_FILES else {"input": chosen.inputs}
+    column = {kind: [Path(path).read_bytes() for path in chosen.inputs]} if kind in IN_FILES else {"input": chosen.table.column("input")}
     return Kept(pa.table({**column, **_named(chosen, classes)}))
 
 
 def pooled(split: Split, classes: Sequence[str], rows: NDArray[np.integer], features: NDArray[np.float32]) -> Kept:
     """The pooled features (n, width) of the whole ``split`` at these rows, in place of what they were made from."""
     values = np.ascontiguousarray(features[rows], np.float32)
-    column = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+    column = pa.FixedSizeListArray.from_arrays(arrow.array(values.reshape(-1)), values.shape[1])
     return Kept(pa.table({FEATURES: column, **_named(split.take(rows), classes)}))
 
 
@@ -147,7 +148,7 @@ def thinned(split: Split, quota: Any) -> NDArray[np.intp]:
 
 
 def _named(split: Split, classes: Sequence[str]) -> dict[str, Any]:
-    return {"label": [classes[int(target)] for target in split.targets], "digest": split.digests.column}
+    return {"label": arrow.array([classes[int(target)] for target in split.targets], pa.string()), "digest": split.digests.column}
 
 
 def _files(held: Kept) -> list[tuple[str, str, bytes]]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 
-from regraft.data import arrays, class_map
+from regraft.data import arrays, arrow, class_map
 from regraft.data.examples import Examples
 from regraft.data.targets.reader import Learnt, Read, Reader
 
@@ -16,7 +15,7 @@ def learn(found: Examples, sides: np.ndarray, reference: str) -> Learnt:
 
 def read(found: Examples, sides: np.ndarray, learnt: Learnt, reference: str, allow_unknown: bool) -> Read:
     targets, unknown = class_map.targets(found, sides, learnt.classes, reference, owner=learnt.owner, allow_unknown=allow_unknown)
-    return Read(pa.array(targets, arrays.CLASS, mask=targets < 0), targets, unknown)
+    return Read(arrow.array(targets, arrays.CLASS, null=targets < 0), targets, unknown)
 
 
 READER = Reader(learn=learn, read=read)

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from PIL import Image, UnidentifiedImageError
 
-from regraft.data import arrays
+from regraft.data import arrays, arrow
 from regraft.data.dataset import Rejected
 from regraft.data.examples import Examples
 from regraft.data.legend import Legend, is_ignored
@@ -41,7 +40,7 @@ def learn(found: Examples, sides: np.ndarray, reference: str) -> Learnt:
     """``facts``: ``values`` of each class, values to ``ignore``, the ``mode`` of reading them, ``colours`` to show them in, and the ``shares`` of the
     training pixels that each class has. Raises ``DataError`` where the masks tell nothing apart, or do not look like masks."""
     rows = training_rows(sides, reference)
-    seen = [looks(found)[code] for code in np.unique(found.table.column("target").to_numpy()[rows])]
+    seen = [looks(found)[code] for code in np.unique(arrow.numbers(found.table.column("target"))[rows])]
     usable = [one for one in seen if not one.fault]
     if not usable:
         faults = Counter(one.fault for one in seen).most_common(1)
@@ -77,7 +76,7 @@ def read(found: Examples, sides: np.ndarray, learnt: Learnt, reference: str, all
     unknown = NOT_CLASS if found.legend and found.legend.names else NOT_IN_TRAIN
     seen = looks(found)
     faults = [one.fault or _unknown(one, known, mode, unknown) for one in seen]
-    codes = found.table.column("target").to_numpy()
+    codes = arrow.numbers(found.table.column("target"))
     images = found.table.column("input").to_pylist()
     listed = [faults[code] or _other_size(size, seen[code]) for code, size in zip(codes, each(_size, images), strict=True)]
     where = found.table.column("where")
@@ -85,7 +84,7 @@ def read(found: Examples, sides: np.ndarray, learnt: Learnt, reference: str, all
         Rejected(where[row].as_py(), reason, SPLITS[sides[row]] if sides[row] >= 0 else "") for row, reason in enumerate(listed) if reason
     ]
     targets = [None if reason else target_of(found.labels[code], seen[code].digest) for code, reason in zip(codes, listed, strict=True)]
-    return Read(pa.array(targets, arrays.MASK), np.array([-1 if reason else 0 for reason in listed], np.int64), rejected)
+    return Read(arrow.array(targets, arrays.MASK), np.array([-1 if reason else 0 for reason in listed], np.int64), rejected)
 
 
 def _named(legend: Legend, mode: Mode, palette: Mapping[int, tuple[int, int, int]]) -> dict[int, str]:

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 
-from regraft.data import arrays
+from regraft.data import arrays, arrow
 from regraft.data.examples import Examples
 from regraft.data.split import training_rows
 from regraft.data.targets.reader import Learnt, Read, Reader, some, taken
@@ -32,7 +32,7 @@ def learn(found: Examples, sides: np.ndarray, reference: str) -> Learnt:
     """``facts``: ``mean`` and ``std`` over train. Raises ``DataError`` for targets that are texts, or all the same."""
     rows = training_rows(sides, reference)
     values = np.array([math.nan if (value := value_of(label)) is None else value for label in found.labels])
-    train = values[found.table.column("target").to_numpy()[rows]]
+    train = values[arrow.numbers(found.table.column("target"))[rows]]
     texts = [label for label, value in zip(found.labels, values, strict=True) if math.isnan(value)]
     if np.isnan(train).mean() > MOST_TEXTS or np.isnan(train).all():
         raise DataError(f"read numbers from {reference}", f"targets that are texts: {some(texts)}", _advice(texts))

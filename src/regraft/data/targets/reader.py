@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from regraft.data import arrow
 from regraft.data.dataset import Rejected
 from regraft.data.examples import Examples
 from regraft.data.unknown import TRAIN
@@ -50,11 +51,11 @@ class Reader:
 
 def taken(found: Examples, sides: np.ndarray, values: Sequence[Any], *, faults: Sequence[str], kind: pa.DataType) -> Read:
     """The column that gives each example the value of its label; ``values`` and ``faults`` (empty: none) for each of ``found.labels``."""
-    codes = found.table.column("target").to_numpy()
-    of_label = pa.array([None if fault else value for value, fault in zip(values, faults, strict=True)], kind)
-    column = of_label.take(pa.array(codes))
+    codes = arrow.numbers(found.table.column("target"))
+    of_label = arrow.array([None if fault else value for value, fault in zip(values, faults, strict=True)], kind)
+    column = of_label.take(arrow.array(codes))
     wrong = np.array([bool(fault) for fault in faults], bool)[codes]
-    places = found.table.column("where").take(pa.array(np.flatnonzero(wrong))).to_pylist()
+    places = found.table.column("where").take(arrow.array(np.flatnonzero(wrong))).to_pylist()
     rejected = [
         Rejected(place, faults[codes[row]], SPLITS[sides[row]] if sides[row] >= 0 else "")
         for place, row in zip(places, np.flatnonzero(wrong), strict=True)

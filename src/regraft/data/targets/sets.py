@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from regraft.data import arrays
+from regraft.data import arrays, arrow
 from regraft.data.examples import Examples
 from regraft.data.names import in_order
 from regraft.data.split import training_rows
@@ -58,7 +58,7 @@ def learn(found: Examples, sides: np.ndarray, reference: str) -> Learnt:
     """``facts["separator"]``: what stands between labels. Raises ``DataError`` where there is nothing to tell apart."""
     rows = training_rows(sides, reference)
     separator = separator_of(found.labels)
-    codes = np.unique(found.table.column("target").to_numpy()[rows])
+    codes = np.unique(arrow.numbers(found.table.column("target"))[rows])
     names = tuple(in_order({label for code in codes for label in _labels(found.labels[code], separator, reference)}))
     if not names:
         raise DataError(f"read the labels of {reference}", "no training example has a label", "--target names another column")

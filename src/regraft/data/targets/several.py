@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from regraft.data import arrays
+from regraft.data import arrays, arrow
 from regraft.data.examples import Examples
 from regraft.data.targets import classes, levels, numbers, sets
 from regraft.data.targets.reader import Learnt, Read, Reader
@@ -89,7 +89,7 @@ def _read(columns: Sequence[Column], found: Examples, sides: np.ndarray, learnt:
         if column.target == "class" and not strata.any():
             strata[rows] = read.strata + 1
     strata = np.where(usable, strata, -1)
-    column = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1), pa.float32()), values.shape[1], mask=pa.array(~usable))
+    column = pa.FixedSizeListArray.from_arrays(arrow.array(values.reshape(-1), pa.float32()), values.shape[1], mask=arrow.array(~usable))
     return Read(column, strata, list(rejected.values()))
 
 
@@ -98,10 +98,10 @@ def _own(found: Examples, place: int) -> tuple[np.ndarray, Examples]:
     cells = [label.split(PART)[place] for label in found.labels]
     known: dict[str, int] = {}
     of_label = np.array([known.setdefault(cell, len(known)) if cell.strip() else -1 for cell in cells], np.int64)
-    codes = of_label[found.table.column("target").to_numpy()]
+    codes = of_label[arrow.numbers(found.table.column("target"))]
     rows = np.flatnonzero(codes >= 0)
-    table = found.table.take(pa.array(rows))
-    table = table.set_column(table.column_names.index("target"), "target", pa.array(codes[rows]))
+    table = found.table.take(arrow.array(rows))
+    table = table.set_column(table.column_names.index("target"), "target", arrow.array(codes[rows]))
     return rows, replace(found, table=table, labels=list(known), rejected=[])
 
 

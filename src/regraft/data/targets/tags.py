@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from regraft.data import arrays
+from regraft.data import arrays, arrow
 from regraft.data.dataset import Rejected
 from regraft.data.examples import Examples
 from regraft.data.split import training_rows
@@ -22,7 +22,7 @@ from regraft.spec import PART, SPLITS
 def learn(found: Examples, sides: np.ndarray, reference: str) -> Learnt:
     """``facts["scheme"]``: the scheme, after IOB1 was written as BIO."""
     rows = training_rows(sides, reference)
-    codes = np.unique(found.table.column("target").to_numpy()[rows])
+    codes = np.unique(arrow.numbers(found.table.column("target"))[rows])
     sentences = [found.labels[code].split(PART) for code in codes]
     scheme = scheme_of(sentences)
     tags = {tag for sentence in sentences for tag in sentence}
@@ -56,7 +56,7 @@ def read(found: Examples, sides: np.ndarray, learnt: Learnt, reference: str, all
 
 def _evened(made: Read, found: Examples, sides: np.ndarray) -> Read:
     """Without the sentences that have more or fewer tags than words; they are listed."""
-    codes = found.table.column("target").to_numpy()
+    codes = arrow.numbers(found.table.column("target"))
     num_tags = np.array([label.count(PART) + 1 for label in found.labels])[codes]
     num_words = np.array([text.count(PART) + 1 for text in found.table.column("input").to_pylist()])
     uneven = (num_tags != num_words) & (made.strata >= 0)
@@ -65,7 +65,7 @@ def _evened(made: Read, found: Examples, sides: np.ndarray) -> Read:
         Rejected(where[row].as_py(), f"{num_words[row]} words and {num_tags[row]} tags", SPLITS[sides[row]] if sides[row] >= 0 else "")
         for row in np.flatnonzero(uneven).tolist()
     ]
-    column = pc.if_else(pa.array(~uneven), made.column, pa.scalar(None, arrays.TAGS))
+    column = pc.if_else(arrow.array(~uneven), made.column, pa.nulls(1, arrays.TAGS)[0])
     return Read(column, np.where(uneven, -1, made.strata), [*made.rejected, *listed])
 
 

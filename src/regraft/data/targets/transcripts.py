@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from regraft.data import arrays
+from regraft.data import arrays, arrow
 from regraft.data.examples import Examples
 from regraft.data.spelling import codes, is_sign, is_unspaced, plain
 from regraft.data.split import training_rows
@@ -22,7 +22,7 @@ def learn(found: Examples, sides: np.ndarray, reference: str) -> Learnt:
     """``facts``: ``classes`` (the characters), ``mean_characters`` of a training transcript, and the ``headline``: errors by word, or by character
     where the script puts no spaces between words."""
     rows = training_rows(sides, reference)
-    targets = found.table.column("target").to_numpy()
+    targets = arrow.numbers(found.table.column("target"))
     texts = [plain(label) for label in found.labels]
     spoken = [texts[code] for code in targets[rows] if texts[code]]
     counts = Counter(character for text in spoken for character in text)
