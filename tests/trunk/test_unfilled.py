@@ -29,3 +29,21 @@ def test_what_is_not_random_is_as_ever():
     with Unfilled():
         norm, values = nn.LayerNorm(4), torch.arange(3) + 1
     assert norm.weight.tolist() == [1.0] * 4 and norm.bias.tolist() == [0.0] * 4 and values.tolist() == [1, 2, 3]
+
+
+def test_nothing_is_drawn_where_transformers_fills_weights_in_its_own_way():
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    with Unfilled():
+        host = BertModel(BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not host.embeddings.word_embeddings.weight.any()
+
+
+def test_memory_may_be_left_as_it_was():
+    weight = torch.full((4,), 7.0)
+    with Unfilled(zeros=False):
+        nn.init.normal_(weight)
+    assert weight.tolist() == [7.0] * 4

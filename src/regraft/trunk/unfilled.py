@@ -9,18 +9,27 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 DRAWN = frozenset({Tensor.normal_, Tensor.uniform_})
+FILLING = frozenset({nn.init.__name__, "transformers.initialization"})
+"""Modules whose functions fill weights; transformers puts its own in the place of torch's while it makes a model."""
 
 
 class Unfilled(TorchFunctionMode):
     """As a context: what would be filled with random numbers is filled with zeros. Whoever loads every weight afterwards misses nothing; and an edit
-    that looks at a weight as it comes (PiSSA takes its singular values) finds numbers, where memory as it was may hold none."""
+    that looks at a weight as it comes (PiSSA takes its singular values) finds numbers, where memory as it was may hold none.
+
+    ``zeros=False``: memory is left as it was, which takes no time; for whoever puts another tensor in the place of each at once."""
+
+    def __init__(self, *, zeros: bool = True) -> None:
+        super().__init__()
+        self._zeros = zeros
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         given = kwargs or {}
-        if func in DRAWN or getattr(func, "__module__", None) == nn.init.__name__:
+        if func in DRAWN or getattr(func, "__module__", None) in FILLING:
             filled: Tensor = given["tensor"] if "tensor" in given else args[0]
-            filled.data.zero_()
+            if self._zeros:
+                filled.data.zero_()
             return filled
         return func(*args, **given)

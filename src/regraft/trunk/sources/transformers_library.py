@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 
 from regraft.errors import TrunkError
 from regraft.spec import InputSpec, Pooling
@@ -24,11 +25,13 @@ from regraft.trunk.reference import Reference
 from regraft.trunk.sources import hub
 from regraft.trunk.sources.wanted import Wanted
 from regraft.trunk.trunk import Trunk
+from regraft.trunk.unfilled import Unfilled
 
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json",
     "merges.txt", "chat_template.jinja", "spiece.model", "spm.model", "tokenizer.model", "sentencepiece.bpe.model",
 )  # fmt: skip
+WEIGHTS = "model.safetensors"
 NO_HIDDEN_RANDOMNESS = {"layerdrop": 0.0, "encoder_layerdrop": 0.0, "apply_spec_augment": False}
 RESAMPLINGS = {0: "nearest", 2: "bilinear", 3: "bicubic"}
 POOLINGS: dict[str, Pooling] = {
@@ -110,6 +113,32 @@ def _empty(cls: Any, config: Any, arguments: dict[str, Any] | None = None) -> An
 
 
 def _weighted(folder: Path, config: Any, cls: Any) -> Any:
+    return _as_named(folder, config, cls) or _converted(folder, config, cls)
+
+
+def _as_named(folder: Path, config: Any, cls: Any) -> Any:
+    """Where one file holds every weight in fp32 under the model's own name, transformers' table of a thousand old names is not needed: the host with these;
+    ``None`` elsewhere."""
+    file = folder / WEIGHTS
+    if not file.is_file() or config.sub_configs or hasattr(config, "quantization_config"):
+        return None
+    with Unfilled(zeros=False), _quiet():
+        host = _empty(cls, config)
+    wanted = host.state_dict()
+    with safe_open(file, framework="pt") as saved:
+        if not wanted.keys() <= set(saved.keys()) or len({tensor.data_ptr() for tensor in wanted.values()}) < len(
+            wanted
+        ):  # none missing, none tied
+            return None
+        found = {name: saved.get_tensor(name) for name in wanted}
+    if any(found[name].shape != tensor.shape or found[name].dtype != torch.float32 for name, tensor in wanted.items()):
+        return None
+    host.load_state_dict(found, assign=True)
+    config.dtype = torch.float32
+    return host
+
+
+def _converted(folder: Path, config: Any, cls: Any) -> Any:
     with _quiet():
         host, report = cls.from_pretrained(
             folder, config=config, local_files_only=True, dtype=torch.float32, output_loading_info=True, **_arguments(cls)
