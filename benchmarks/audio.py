@@ -2,6 +2,7 @@
 
     python benchmarks/audio.py DATA --store STORE --out results/audio.json
     python benchmarks/audio.py DATA --only few --seeds 0
+    python benchmarks/audio.py DATA --only few --epochs 10       both for so many epochs, where each takes what Regraft advises for it otherwise
 
 Prints a row for each run as it is done: accuracy with its interval, seconds; and in the file the paired comparison with scratch.
 Killed and started again with the same store, it goes on where it was.
@@ -33,6 +34,7 @@ def main() -> None:
     asked.add_argument("--out", type=Path)
     asked.add_argument("--only", choices=("all", "few"))
     asked.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    asked.add_argument("--epochs", type=float)
     asked.add_argument("--plans", nargs="+", choices=tuple(PLANS), default=list(PLANS))
     given = asked.parse_args()
     torch.set_num_threads(1)
@@ -55,11 +57,14 @@ def compared(given: argparse.Namespace, table: Path, size: str, seed: int) -> li
         "seed": seed,
         "store": given.store,
         "resume": True,
+        **({"epochs": given.epochs} if given.epochs else {}),
     }
     rows, made = [], {}
     for plan in given.plans:
-        generation = made[plan] = tune(str(table), name=f"fsdd-{size}-{plan}-{seed}", **options, **PLANS[plan])
-        rows.append({"examples": size, "seed": seed, "plan": plan, **row(generation)})
+        generation = made[plan] = tune(str(table), name=f"fsdd-{size}-{plan}-{seed}-{given.epochs or 'default'}", **options, **PLANS[plan])
+        rows.append(
+            {"examples": size, "seed": seed, "plan": plan, "epochs": generation.document["plan"]["settings"]["epochs"], **row(generation)}
+        )
         print(json.dumps(rows[-1]), flush=True)
     if len(made) == len(PLANS):
         rows[0]["against_scratch"] = made["default"].evaluate(str(table), input=options["input"], target="label", against=made["scratch"])[

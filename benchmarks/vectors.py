@@ -23,7 +23,7 @@ from regraft.tune.generation import Generation
 COMMON = {"lr": 3e-3, "batch_size": 32, "refit": False, "precision": "fp32"}
 JOBS: dict[str, dict[str, Any]] = {
     "sst2": {"shape": "cell=gru", "thawed": "full", "epochs": 5.0},
-    "chnsenticorp": {"shape": "cell=gru", "thawed": "full", "epochs": 4.0, "max_length": 128},
+    "chnsenticorp": {"shape": "cell=gru", "thawed": "full", "epochs": 5.0, "max_length": 256},
 }
 
 

@@ -82,8 +82,13 @@ def test_more_examples_get_fewer_epochs_and_never_smaller_batches():
 
 def test_a_head_that_is_solved_first_leaves_less_to_do():
     facts = text(1540, 77)
-    after, whole = (choose(facts, transformer(), strategy=parse(name)).settings for name in ("lp_ft", "full"))
-    assert (after.epochs, whole.epochs) == (5, 10)
+    strategies = ("lp_ft", "lp_ft+solve_head", "full", "full+solve_head")
+    assert [choose(facts, transformer(), strategy=parse(name)).settings.epochs for name in strategies] == [5, 5, 10, 10]
+
+
+def test_few_examples_end_midway_unless_surgery_spoiled_where_they_begin():
+    whole, cut = (choose(text(1540, 77, altered=altered), transformer(), strategy=parse("lp_ft")).settings for altered in (False, True))
+    assert (whole.wise_ft, cut.wise_ft) == (0.5, 1.0)
 
 
 def test_random_weights_get_more_epochs():

@@ -19,6 +19,7 @@ class Facts:
     ``oversize``: the shorter side of the median image, in sides of the model's input; 0 for what are no images.
     ``mirror_loss``: the share of held-out images that a head on frozen features no longer names right when they are mirrored; 0 where that was not measured.
     ``learns``: of a language model what it learns to say, text or the better of two answers.
+    ``altered``: surgery has changed what the pretrained trunk computes.
     ``has_valid``: the data brings a valid split of its own, so that none is cut off the training examples.
     """
 
@@ -31,6 +32,7 @@ class Facts:
     solvable: bool = True
     learns: str = ""
     mirror_loss: float = 0.0
+    altered: bool = False
 
     @classmethod
     def of(cls, targets: NDArray[np.integer], num_classes: int, *, kind: InputKind, **rest: float | bool) -> Facts:

@@ -147,8 +147,13 @@ def _row(facts: Facts, phases: Sequence[Phase]) -> str:
 
 
 def _head_first(phases: Sequence[Phase]) -> bool:
-    """Is the head solved before the last phase begins?"""
-    return len(phases) > 1 and phases[-2].solver == "closed_form"
+    """Is the head solved right before the last phase that takes steps?"""
+    last = _last_by_gradient(phases)
+    return last > 0 and phases[last - 1].solver == "closed_form"
+
+
+def _last_by_gradient(phases: Sequence[Phase]) -> int:
+    return max((index for index, phase in enumerate(phases) if phase.solver == "gradient"), default=-1)
 
 
 def _settings(facts: Facts, outline: Outline, phases: Sequence[Phase], probe: ProbeResult | None, seed: int) -> tuple[Settings, list[str]]:
@@ -177,7 +182,7 @@ def _settings(facts: Facts, outline: Outline, phases: Sequence[Phase], probe: Pr
     if augment and facts.kind == "image":
         reasons.append(_augmentation_reason(facts, augment))
     reasons += _refit_reason(facts)
-    between = priors.by_size(priors.WISE_FT, facts.num_examples) if _may_blend(phases, has_batch_norm and not few) else 1.0
+    between = priors.by_size(priors.WISE_FT, facts.num_examples) if _may_blend(facts, phases, has_batch_norm and not few) else 1.0
     if between < 1:
         reasons.append(f"wise_ft {between:g}: the result lies midway between where tuning began and where it ended (Wortsman et al. 2021), "
                        "a starting point for few examples, not measured on this data")  # fmt: skip
@@ -221,10 +226,12 @@ def _refit_reason(facts: Facts) -> list[str]:
     ] * _worth_a_refit(facts)
 
 
-def _may_blend(phases: Sequence[Phase], learns_statistics: bool) -> bool:
+def _may_blend(facts: Facts, phases: Sequence[Phase], learns_statistics: bool) -> bool:
     """Is the middle between the last phase's two ends a network that makes sense? It is where the head was solved before, whole weights
-    move (the product of two halves of an edit is no half), and batch norm keeps one set of statistics."""
-    return _head_first(phases) and not learns_statistics and all(cell.edit is None for cell in phases[-1].cells)
+    move (the product of two halves of an edit is no half), batch norm keeps one set of statistics, and the first of the two ends is as
+    good as pretraining left it: what surgery has cut has to learn its way back first."""
+    whole = all(cell.edit is None for cell in phases[_last_by_gradient(phases)].cells)
+    return _head_first(phases) and whole and not learns_statistics and not facts.altered
 
 
 def _batch_norm_reason(facts: Facts, phases: Sequence[Phase], few: bool) -> str:

@@ -28,6 +28,7 @@ class Replaying(Growing):
 
     def trained(self) -> tuple[Network, History, dict[str, Measured]]:
         network, history, measured = super().trained()
+        # a head that is solved after the trunk has moved fits the trunk at the end of the way, not between
         moved = any(cell.trainable for cell in self.plan.phases[-1].cells[:-1])
         if self.sweeps and moved and not history.edits and "valid" in measured:
             measured["valid"] = self._swept(network, measured["valid"])

@@ -22,6 +22,7 @@ from regraft.plan.objective import Objectives
 from regraft.plan.plan import Plan
 from regraft.plan.settings import Settings
 from regraft.plan.strategy import parse
+from regraft.surgery.specs import edit_from_json
 from regraft.train.objective import check as declared
 from regraft.trunk.machine import Machine
 from regraft.tune import controls, source_head, unfit
@@ -88,6 +89,7 @@ def data_facts(job: Job, machine: Machine, mirror_loss: float = 0.0) -> Facts:
         kind=job.dataset.kind, counts=counts, solvable=job.task.solve is not None, mean_length=mean_length(job),
         macs_per_s=pace(job, machine) * 1e9 / 2, oversize=job.oversize, has_valid="valid" in job.dataset.given_splits,
         learns=job.dataset.form.target if job.trunk.own_head is not None else "", mirror_loss=mirror_loss,
+        altered=any(not getattr(edit_from_json(row["edit"]), "keeps_function", True) for row in job.edits),
     )  # fmt: skip
 
 
