@@ -10,7 +10,7 @@ change group, so rows added at the end leave the groups of all others as they we
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,11 +44,14 @@ def of_texts(texts: pa.ChunkedArray, *, limit: int, jaccard: float = NEAR_JACCAR
 
     To decide on sides use ``SIDE_JACCARD``: a margin below what counts as a near duplicate keeps pairs at the border together too.
     """
-    key = _keys(texts)
+    pieces: Iterable[pa.Array] = _normalised(texts)
+    held = list(pieces) if len(texts) <= limit else []
+    key = np.concatenate([np.zeros(0, np.uint64), *map(keys.hashes, held or pieces)])
     unique, member = _in_order(key)
     if len(unique) > limit:
         return Groups(unique[member], key, near=False)
-    shingles, starts = _shingles(keys.normalised(texts.take(arrow.array(unique))))
+    rows = arrow.array(unique)
+    shingles, starts = _shingles(pa.chunked_array(held, pa.string()).take(rows) if held else keys.normalised(texts.take(rows)))
     candidates = _of_like_size(_band_pairs(_signatures(shingles, starts)), np.diff(starts), jaccard)
     pairs = _verified(candidates, lambda a, b: _jaccard(shingles, starts, a, b) >= jaccard)
 
@@ -58,10 +61,10 @@ def of_texts(texts: pa.ChunkedArray, *, limit: int, jaccard: float = NEAR_JACCAR
     return Groups(unique[_gather(len(unique), pairs, resembles)[member]], key, near=True)
 
 
-def _keys(texts: pa.ChunkedArray) -> np.ndarray:
-    """(n,) uint64 of the normalised texts, made piece by piece: one text as Python's takes several times its letters."""
-    pieces = (texts.slice(at, CHUNK_TEXTS) for at in range(0, len(texts), CHUNK_TEXTS))
-    return np.concatenate([np.zeros(0, np.uint64), *(keys.hashes(keys.normalised(piece)) for piece in pieces)])
+def _normalised(texts: pa.ChunkedArray) -> Iterator[pa.Array]:
+    """Piece by piece, as they are hashed: a text as Python's takes several times its letters."""
+    for at in range(0, len(texts), CHUNK_TEXTS):
+        yield from keys.normalised(texts.slice(at, CHUNK_TEXTS)).chunks
 
 
 def of_images(key: np.ndarray, dhash: np.ndarray, thumbs: np.ndarray) -> Groups:
@@ -131,10 +134,12 @@ def _shingles(texts: pa.ChunkedArray) -> Pairs:
 
 
 def _mix(value: np.ndarray) -> np.ndarray:
-    """Spread 32-bit values evenly (the finaliser of MurmurHash3)."""
-    value = (value ^ (value >> np.uint32(16))) * np.uint32(0x85EBCA6B)
-    value = (value ^ (value >> np.uint32(13))) * np.uint32(0xC2B2AE35)
-    return value ^ (value >> np.uint32(16))
+    """Spread 32-bit values evenly (the finaliser of MurmurHash3), in place."""
+    high = np.empty_like(value)
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
+        value ^= np.right_shift(value, np.uint32(shift), out=high)
+        value *= np.uint32(factor)
+    return value
 
 
 def _signatures(shingles: np.ndarray, starts: np.ndarray) -> np.ndarray:

@@ -17,8 +17,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-SIDE = 768  # of the square matrices that are multiplied: the order of a transformer's layers
-LEAST_S = 0.04  # a rate is the best of products timed for so long
+SIDE, CPU_SIDE = (
+    768,
+    512,
+)  # of the square matrices that are multiplied: the order of a transformer's layers; where a product fills a processor, smaller ones
+LEAST_S = 0.02  # a rate is the best of products timed for so long
 UPDATED = 4 << 20  # parameters that the timed update moves
 WORTH_IT = 1.2  # a lower precision is taken where it is at least so much faster
 
@@ -87,12 +90,13 @@ def _container_limits() -> list[int]:
 
 
 def _matmul_gflops(device: str, dtype: torch.dtype) -> float:
+    side = CPU_SIDE if device == "cpu" else SIDE
     try:
-        left, right = (torch.randn(SIDE, SIDE, device=device).to(dtype) for _ in range(2))
+        left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
         best = _best_s(lambda: left @ right, device)
     except (RuntimeError, TypeError):  # a device that does not know the dtype
         return 0.0
-    return 2 * SIDE**3 / best / 1e9
+    return 2 * side**3 / best / 1e9
 
 
 def _update_ns(device: str) -> float:

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
 from regraft.trunk.layers import is_convolutional, linear_layers
 from regraft.trunk.outline import Outline, StageOutline
@@ -127,6 +128,23 @@ def _pass(trunk: Trunk, length: int) -> _Passed:
     return _Passed.blank(len(trunk.stages))
 
 
+class _Counter(TorchDispatchMode):
+    """Counts by torch's own formulas. ``FlopCounterMode``, which has them, keeps a tree of all modules besides, and asks of every operation whether it is
+    made of others: a quarter of the time of a pass that computes nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+        given = kwargs or {}
+        out = func(*args, **given)
+        formula = flop_registry.get(func.overloadpacket)
+        if formula is not None:
+            self.operations += formula(*args, **given, out_val=out)
+        return out
+
+
 def _count(trunk: Trunk, host: nn.Module, inputs: Inputs) -> _Passed:
     """Each event of a forward pass is booked on the stage that was entered last."""
     passed = _Passed.blank(len(trunk.stages))
@@ -134,13 +152,12 @@ def _count(trunk: Trunk, host: nn.Module, inputs: Inputs) -> _Passed:
     _calm(host)
     owned = {t.untyped_storage()._cdata for t in (*host.parameters(), *host.buffers())}
     seen: dict[int, torch.UntypedStorage] = {}
-    counter, current, booked = FlopCounterMode(display=False), 0, 0
+    counter, current, booked = _Counter(), 0, 0
 
     def enter(index: int, is_first: bool, arguments: Any) -> None:
         nonlocal current, booked
-        total = counter.get_total_flops()
-        passed.operations[current] += total - booked
-        current, booked = index, total
+        passed.operations[current] += counter.operations - booked
+        current, booked = index, counter.operations
         if is_first:
             passed.entered[index] = sum(_fp32_bytes(t, t.numel()) for t in tree_leaves(arguments) if _is_per_example(t))
 

@@ -14,10 +14,11 @@ from regraft.trunk.outline import Outline
 from regraft.trunk.trunk import Inputs, Trunk
 
 FIRST = 2
-"""Examples of the first, warming pass; each timed pass that follows has twice as many as the one before."""
+"""Examples of the first, warming pass; each timed pass that follows has twice as many as the one before, four times where passes are quick."""
+QUICK_S = 0.05
 ENOUGH_S = 0.5
 """Once this much time is spent, no further pass is begun."""
-REPEATS = 3
+REPEATS = 2
 """Timed passes over all examples, where time allows."""
 
 
@@ -56,7 +57,7 @@ def _examples_per_s(trunk: Trunk, inputs: Inputs) -> float:
     while not best or (spent < ENOUGH_S and whole < REPEATS):
         took = _seconds(trunk, inputs, count)
         spent, best, whole = spent + took, max(best, count / took), whole + (count == most)
-        count = min(2 * count, most)
+        count = min((4 if took < QUICK_S else 2) * count, most)
     return best
 
 
