@@ -107,7 +107,7 @@ def _planned(request: Request, store: lineage.Store, *, probing: bool, work: Wor
     dataset = open_data(request, work)
     objectives = asked or read(tasks.of(dataset.task).objective)
     cache = Cache(store.cache_folder, CACHE_BYTES)
-    job, found, reasons = _model(request, dataset, cache, work)
+    job, found, reasons = _model(request, dataset, cache, work, whole=probing)
     if found is None and probing and request.strategy is None:
         found = _probe(job, cache)
     first = (*reasons, *teacher.told(objectives, store))
@@ -122,14 +122,14 @@ def _planned(request: Request, store: lineage.Store, *, probing: bool, work: Wor
     return compiling.decided(told, machine.measure(), job.trunk.family), job
 
 
-def _model(request: Request, dataset: Dataset, cache: Cache, work: Work) -> tuple[Job, ProbeResult | None, tuple[str, ...]]:
+def _model(request: Request, dataset: Dataset, cache: Cache, work: Work, *, whole: bool) -> tuple[Job, ProbeResult | None, tuple[str, ...]]:
     """The job on the model asked for; else on the only one that fits; else on the one whose features know the task best."""
     if request.model:
-        return open_job(request, dataset, request.model, work), None, ()
+        return open_job(request, dataset, request.model, work, whole=whole), None, ()
     references = candidates(dataset.kind, language=speaks(dataset))
     if len(references) == 1:
         return (
-            open_job(request, dataset, references[0], work),
+            open_job(request, dataset, references[0], work, whole=whole),
             None,
             (f"{references[0]}: the only model for {dataset.kind} that is installed here",),
         )

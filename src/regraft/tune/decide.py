@@ -75,7 +75,7 @@ def read_of(job: Job) -> Coverage | None:
     """How much of the training texts the model can read; ``None`` where that is not worth a word: pieces of words cover nearly everything."""
     if job.dataset.kind != "text" or speaks(job.dataset):
         return None
-    tokenizer, train = job.trunk.tokenizer, job.encoded("train")
+    tokenizer, train = job.trunk.tokenizer, job.sample
     if not hasattr(tokenizer, "missing") and share_unknown(train.tokens, len(train), tokenizer) < WORTH_SAYING:  # type: ignore[attr-defined]
         return None
     found = coverage(job.dataset.splits["train"], tokenizer)
@@ -83,8 +83,7 @@ def read_of(job: Job) -> Coverage | None:
 
 
 def data_facts(job: Job, machine: Machine, mirror_loss: float = 0.0) -> Facts:
-    train = job.encoded("train")
-    counts = job.task.counts(train.targets, len(job.dataset.classes))
+    counts = job.task.counts(job.targets, len(job.dataset.classes))
     return Facts(
         kind=job.dataset.kind, counts=counts, solvable=job.task.solve is not None, mean_length=mean_length(job),
         macs_per_s=pace(job, machine) * 1e9 / 2, oversize=job.oversize, has_valid="valid" in job.dataset.given_splits,
@@ -102,7 +101,7 @@ def pace(job: Job, machine: Machine) -> float:
 
 
 def mean_length(job: Job) -> float:
-    lengths = job.encoded("train").lengths
+    lengths = job.sample.lengths
     return 0.0 if lengths is None else float(np.mean(lengths))
 
 
@@ -144,13 +143,13 @@ def _is_about(reason: str, name: str) -> bool:
 def forecast(plan: Plan, job: Job, machine: Machine) -> Plan:
     """The plan with what it will cost: the counting rule of the cost room, at the speed that this machine was measured to have."""
     sizes = {name: len(split) for name, split in job.dataset.splits.items()}
-    train, asked = job.learned("train", plan.settings), declared(plan.objectives)
+    (num_train, length), asked = job.amount(plan.settings), declared(plan.objectives)
     facts = cost.Facts(
-        num_train=len(train),
+        num_train=num_train,
         num_valid=sizes.get("valid", 0),
         num_test=sizes.get("test", 0),
         num_classes=job.num_classes,
-        mean_length=0.0 if train.lengths is None else float(np.mean(train.lengths)),
+        mean_length=length,
         gflops=pace(job, machine),
         update_ns=machine.update_ns,
         settles=job.task.settle is not None,
@@ -158,7 +157,7 @@ def forecast(plan: Plan, job: Job, machine: Machine) -> Plan:
         passes=1 + sum(one.passes - 1 for one in asked),
         forwards=sum(one.forwards for one in asked),
         copies=sum(one.copies for one in asked),
-        ahead=sum(one.ahead(len(train)) for one in asked),
+        ahead=sum(one.ahead(num_train) for one in asked),
         start_s=time.perf_counter() - job.request.began,
         start_bytes=psutil.Process().memory_info().rss if machine.device == "cpu" else 0,
     )

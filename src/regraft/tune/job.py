@@ -19,6 +19,7 @@ from regraft.data.encode import Encoded, encode, prepare
 from regraft.data.joined import joined, references
 from regraft.data.language import pack, shown
 from regraft.data.load import TaskLike
+from regraft.data.spread import spread
 from regraft.data.template import name_of
 from regraft.data.text import TextEncoded, length_limit
 from regraft.errors import RequestError, TrunkError
@@ -39,6 +40,8 @@ from regraft.tune.request import Request
 
 TIMED = 32
 """Examples that a pass is timed on, at most."""
+SAMPLED = 1024
+"""Texts that stand for all training examples where nothing is going to be trained."""
 Work = Callable[[str, int, int], None]
 """Called as (what is being done, how many are done, how many there are)."""
 
@@ -59,6 +62,7 @@ class Job:
     work: Work = no_work
     edits: tuple[dict[str, Any], ...] = ()
     settled: dict[str, Any] = field(default_factory=dict)
+    _sample: Encoded | None = None
     _encoded: dict[tuple[str, float], Encoded] = field(default_factory=dict)
     _packed: dict[str, Encoded] = field(default_factory=dict)
 
@@ -83,10 +87,26 @@ class Job:
     @cached_property
     def gflops(self) -> float:
         """1e9 operations a second that this machine reaches on this trunk, over the first training examples."""
-        train = self.encoded("train")
+        train = self.sample
         rows = np.arange(min(TIMED, len(train)))
         length = 0.0 if train.lengths is None else float(train.lengths[rows].max())
         return pace.gflops(self.trunk, prepare(train.batch(rows), self.trunk.input), self.outline, mean_length=length)
+
+    @property
+    def sample(self) -> Encoded:
+        """The training examples, or those that stand for all of them (``open_job``): what is forecast is told from these."""
+        return self.encoded("train") if self._sample is None else self._sample
+
+    @property
+    def targets(self) -> NDArray[Any]:
+        """Of all training examples."""
+        return self.sample.targets if len(self.sample) == len(self.dataset.splits["train"]) else self.dataset.splits["train"].targets
+
+    def amount(self, settings: Settings) -> tuple[int, float]:
+        """Rows that are trained on, and the mean length of one: tokens or samples, 0 for images."""
+        train = self.learned("train", settings) if settings.packing else self.sample
+        mean = 0.0 if train.lengths is None else float(np.mean(train.lengths))
+        return len(train) if settings.packing else len(self.dataset.splits["train"]), mean
 
     @cached_property
     def oversize(self) -> float:
@@ -179,18 +199,23 @@ def open_trunk(
     return trunk, tuple(record.json() for record in records)
 
 
-def open_job(request: Request, dataset: Dataset, reference: str, work: Work = no_work) -> Job:
-    """Load ``reference`` for ``dataset``; a model for another kind of input is refused before anything else happens."""
+def open_job(request: Request, dataset: Dataset, reference: str, work: Work = no_work, *, whole: bool = True) -> Job:
+    """Load ``reference`` for ``dataset``; a model for another kind of input is refused before anything else happens. ``whole``: are all training examples
+    going to be needed? Else the plan is made from a sample of the texts."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(request.settings.get("seed", 0)))
         trunk, edits = _opened(reference, request, language=speaks(dataset))
     if trunk.input.kind != dataset.kind:
         raise RequestError(f"tune {reference} on {request.data}", f"the model takes {trunk.input.kind}, the data is {dataset.kind}",
                            "regraft models --task " + dataset.task)  # fmt: skip
-    train = _encoded(dataset.splits["train"], trunk, request, work)
+    texts = dataset.kind == "text" and not speaks(dataset)
+    split = dataset.splits["train"] if whole or not texts else spread(dataset.splits["train"], SAMPLED)
+    train = _encoded(split, trunk, request, work)
     outline = measure(trunk, probe_length=0 if train.lengths is None else max(1, round(float(train.lengths.mean()))))
     job = Job(request=request, dataset=dataset, reference=reference, trunk=trunk, outline=outline, work=work, edits=edits,
-              _encoded={("train", 1.0): train})  # fmt: skip
+              _sample=train)  # fmt: skip
+    if split is dataset.splits["train"]:
+        job._encoded["train", 1.0] = train
     if dataset.form.target == "mask":
         job.outline = replace(job.outline, decoder=decoder_outline(job.task.head(trunk, job.num_classes, 0.0), trunk))
     return job
