@@ -47,6 +47,14 @@ def test_a_linear_head_on_raw_features_says_the_same():
     assert np.abs(head(torch.from_numpy(x)).detach().numpy() - standardised).max() < 1e-2
 
 
+def test_a_feature_that_hardly_varies_is_not_blown_up():
+    x, y = blobs(200, 6, 2, spread=0.4)
+    x = ((x - x.mean(0)) / np.maximum(x.std(0), 1.0)).astype(np.float32)
+    x[:, 3] *= 1e-5
+    found = linear.fit(x, y, num_classes=2)
+    assert np.abs(found.weights[:, 3]).max() < 100 * np.abs(found.weights[:, [1, 2, 4, 5]]).max()
+
+
 def test_noise_gets_strong_regularisation_and_clear_data_weak():
     x, y = blobs(200, 20, 4)
     clear = linear.fit(x, y, num_classes=4)

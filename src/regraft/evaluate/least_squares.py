@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from regraft.evaluate.linear import CONSTANT
+from regraft.evaluate.linear import scale_of
 
 STRENGTHS = np.logspace(-2, 5, 15)
 """Penalties tried on standardised features (Hoerl and Kennard 1970)."""
@@ -21,8 +21,7 @@ def fit(features: Floats, targets: NDArray[np.floating], *, restraint: float = 1
     from sklearn.linear_model import Ridge, RidgeCV
 
     x, y = np.asarray(features, np.float64), np.asarray(targets, np.float64)
-    mean, spread = x.mean(axis=0), x.std(axis=0)
-    scale = np.where(spread < CONSTANT, 1.0, spread)
+    mean, scale = x.mean(axis=0), scale_of(x.std(axis=0))
     x = (x - mean) / scale
     found = Ridge(alpha=RidgeCV(alphas=STRENGTHS).fit(x, y).alpha_ * restraint).fit(x, y)
     weights = found.coef_ / scale
