@@ -14,7 +14,7 @@ from regraft.cli.console import emit_json, say
 from regraft.cli.plan_text import plan_text
 from regraft.cli.progress import watcher
 
-SWEEP = 100_000
+SWEEP = 1_000_000
 """New objects after which Python looks for circles while a plan is made."""
 
 
