@@ -6,8 +6,8 @@ teacher        bundled:minilm, six layers, as Regraft tunes it (``lp_ft``); made
 direct         bundled:minilm without blocks 1, 3 and 5, by the same strategy
 from teacher   the teacher without blocks 1, 3 and 5, by the same strategy, with the teacher's answers beside the labels
 
-Both begin with a solved head, see the same examples for the same number of epochs at the same rate, and end half-way between where tuning began
-and where it ended (``wise_ft``), as the default for few texts does. The test split is looked at once, when both are made. Prints one JSON row for each fact.
+Both begin with a solved head and see the same examples for the same number of epochs at the same rate; neither ends half-way back to where it began, as a whole
+network with few texts does by default: what was cut begins nowhere good. The test split is looked at once, when both are made. Prints one JSON row for each fact.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main() -> None:
     work = asked.work or Path(tempfile.mkdtemp())
     data = few(work, asked.per_class)
     store = work / "store"
-    common = {"store": store, "strategy": "lp_ft", "valid_fraction": 0.0, "refit": False, "wise_ft": 0.5, "resume": True}
+    common = {"store": store, "strategy": "lp_ft", "valid_fraction": 0.0, "refit": False, "resume": True}
     made("teacher", store, lambda: rg.tune(data, model=MODEL, name="teacher", epochs=asked.teacher_epochs, **common))
     direct = made("direct", store, lambda: rg.tune(data, model=f"{MODEL}+{HALF}", name="direct", epochs=asked.epochs, **common))
     student = made(
