@@ -137,7 +137,11 @@ class Comparison:
             wanted.write_text("".join(json.dumps(one) + "\n" for one in left))
             command = [self.python, str(HERE / "peers" / "avalanche_text.py"), str(self.work), str(wanted), "--on", *on]
             with rows.open("a") as out:
-                subprocess.run([*command, *(["--last", "--model", minilm()] if self.part == "model" else [])], stdout=out, check=True)
+                subprocess.run(
+                    [*command, *(["--last", "--going", str(self.work / "going.pt"), "--model", minilm()] if self.part == "model" else [])],
+                    stdout=out,
+                    check=True,
+                )
         found = [json.loads(line) for line in rows.read_text().splitlines()]
         return [row for row in found if row["settings"] in settings]
 

@@ -39,6 +39,9 @@ def main() -> None:
     parser.add_argument("--on", nargs="+", default=["val"])
     parser.add_argument("--model", type=Path)
     parser.add_argument("--last", action="store_true", help="measure after the last step alone")
+    parser.add_argument(
+        "--going", type=Path, help="a file that holds the run under way after each step, so that one that was killed goes on"
+    )
     parser.add_argument("--top", type=int, default=2, help="so many of the model's blocks train, those below are frozen")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")  # of its own deprecated calls, and of solvers that none of these needs
@@ -49,7 +52,13 @@ def main() -> None:
         torch.manual_seed(settings["seed"])
         network = Tuned(args.model, args.top) if args.model else head(splits["train"][0].shape[1], settings.get("hidden", 0))
         learner, asked = strategy(network, settings), {name: splits[name] for name in args.on}
-        row = learned(learner, [parts] if settings["method"] == "joint" else [[part] for part in parts], asked, last=args.last)
+        row = learned(
+            learner,
+            [parts] if settings["method"] == "joint" else [[part] for part in parts],
+            asked,
+            last=args.last,
+            going=Going(args.going, settings),
+        )
         sys.stdout.write(json.dumps({"settings": settings, **row}) + "\n")
         sys.stdout.flush()
 
@@ -138,14 +147,38 @@ def buffered(own: dict[str, Any]) -> Any:
     return ReplayPlugin(**own)
 
 
-def learned(learner: Any, steps: list[list[Any]], splits: dict[str, Split], *, last: bool) -> dict[str, Any]:
+class Going:
+    """The run of ``settings`` under way, in ``path``, or nowhere."""
+
+    def __init__(self, path: Path | None, settings: dict[str, Any]) -> None:
+        self.path, self.settings = path, settings
+
+    def held(self, learner: Any) -> tuple[Any, list[float]]:
+        """The learner and its seconds of each step so far."""
+        if self.path is not None and self.path.exists():
+            held = torch.load(self.path, weights_only=False)
+            if held["settings"] == self.settings:
+                return held["learner"], held["spent"]
+        return learner, []
+
+    def hold(self, learner: Any, spent: list[float]) -> None:
+        if self.path is not None:
+            part = self.path.with_suffix(".part")
+            torch.save({"settings": self.settings, "learner": learner, "spent": spent}, part)
+            part.replace(self.path)
+
+
+def learned(learner: Any, steps: list[list[Any]], splits: dict[str, Split], *, last: bool, going: Going) -> dict[str, Any]:
     """``steps``: the experiences of each. ``last``: measured after the last one alone."""
-    spent, so_far, known = [], [], 0
+    so_far, known = [], 0
+    learner, spent = going.held(learner)
     for number, parts in enumerate(steps, 1):
-        began = time.process_time()
-        learner.train(parts, num_workers=0)
-        spent.append(round(time.process_time() - began, 3))
         known = max(known, *(max(part.classes_in_this_experience) + 1 for part in parts))
+        if number > len(spent):
+            began = time.process_time()
+            learner.train(parts, num_workers=0)
+            spent.append(round(time.process_time() - began, 3))
+            going.hold(learner, spent)
         if last and number < len(steps):
             continue
         answers = {name: answered(learner, inputs[targets < known], known) for name, (inputs, targets) in splits.items()}
