@@ -212,3 +212,11 @@ def test_nonsense_is_refused_with_advice(text, sentence):
 def test_plans_are_made_without_torch():
     code = "import sys, regraft.plan.recipe, regraft.plan.check, regraft.plan.explain, regraft.plan.cost; from regraft.plan.strategy import parse; parse('lora+lp_ft'); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [("linear_probe", (0, 1, 2, 3)), ("top(n=1)", (0, 1, 2)), ("full", ()), ("gradual_unfreezing", ()), ("freeze(below=blocks.1)", (0, 1))],
+)
+def test_rows_that_no_phase_touches_are_known(text, rows):
+    assert plan(text, outline(4)).never_touched == rows

@@ -16,6 +16,7 @@ from regraft.data.batching import evaluation_batches
 from regraft.data.encode import Encoded, prepare
 from regraft.data.encoded import Joined
 from regraft.errors import StorageError
+from regraft.trunk.machine import hand_back
 from regraft.trunk.network import Network
 from regraft.trunk.trunk import Inputs
 
@@ -83,6 +84,7 @@ def _computed(boundary: Boundary, encoded: Encoded, compute: str, work: Callable
         done += len(rows)
         if work is not None:
             work(done, len(encoded))
+    hand_back()  # the batches became shorter one by one, and left room for the longest behind
     return features
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from regraft import digest
+from regraft.plan.cell import FROZEN
 from regraft.plan.objective import Objectives, parse, text_of
 from regraft.plan.phase import Phase
 from regraft.plan.settings import Settings
@@ -79,6 +80,12 @@ class Plan:
     def last_by_gradient(self) -> int:
         """Index of the last phase that takes epochs; -1 where there is none."""
         return max((index for index, phase in enumerate(self.phases) if phase.solver == "gradient"), default=-1)
+
+    @property
+    def never_touched(self) -> tuple[int, ...]:
+        """Rows below the head that are frozen and bear no edit in any phase."""
+        rows = range(len(self.stages) - 1)
+        return tuple(row for row in rows if all(phase.cells[row] == FROZEN for phase in self.phases))
 
     def because(self, *reasons: str) -> Plan:
         return replace(self, reasons=(*self.reasons, *reasons))

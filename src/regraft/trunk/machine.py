@@ -6,7 +6,9 @@ imitate it; so it is timed, not looked up.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,6 +74,18 @@ def memory_bytes(device: str = "cpu") -> int:
     if device == "mps":
         return torch.mps.recommended_max_memory()
     return min([_physical_bytes(), *_container_limits()])
+
+
+def hand_back() -> None:
+    """Give the system what was freed: glibc keeps tens of megabytes behind for what may come, and what comes is seldom of the same size. Elsewhere nothing."""
+    trim = getattr(_c_library(), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _c_library() -> ctypes.CDLL | None:
+    return ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def _physical_bytes() -> int:

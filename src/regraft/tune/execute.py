@@ -29,7 +29,9 @@ from regraft.surgery.statistics import StatisticsHead
 from regraft.train.fit import fit
 from regraft.train.history import History, Observer
 from regraft.train.ranks import Ranks
+from regraft.trunk.machine import hand_back
 from regraft.trunk.network import Network
+from regraft.trunk.shared import share
 from regraft.tune import document, evidence, keeping, record, reference, samples, teacher
 from regraft.tune.controls import Controls
 from regraft.tune.doubts import doubts
@@ -109,6 +111,7 @@ class Execution:
 
     def _open(self) -> None:
         """The run's folder and cache, and what the task measures against."""
+        hand_back()
         self.folder = self.store.run_folder(self.name)
         self.cache = Cache(self.store.cache_folder, CACHE_BYTES) if self.plan.settings.cache else None
         reference.refer(self.job, self.cache)
@@ -159,6 +162,7 @@ class Execution:
         """``train``: the rows of ``splits``, one after the other."""
         settings = plan.settings
         network = self.job.network(dropout=settings.dropout, seed=settings.seed, fresh=any(phase.fresh for phase in plan.phases))
+        share(network, self.job.trunk, plan.never_touched)
         rows = [self.job.dataset.splits[name] for name in splits]
         asked = teacher.asked(plan, self.job, self.store, cache=self.cache, examples=rows)
         history = fit(network, plan, task=self.job.fitting(train), data={"train": train, "valid": valid, "asked": asked}, folder=self.folder / part,

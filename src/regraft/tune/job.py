@@ -32,6 +32,7 @@ from regraft.surgery.operation import operate_on_trunk
 from regraft.tasks import Task
 from regraft.trunk import load as models
 from regraft.trunk import pace
+from regraft.trunk.machine import hand_back
 from regraft.trunk.measure import measure
 from regraft.trunk.network import Network
 from regraft.trunk.outline import Outline
@@ -202,6 +203,7 @@ def open_trunk(
 def open_job(request: Request, dataset: Dataset, reference: str, work: Work = no_work, *, whole: bool = True) -> Job:
     """Load ``reference`` for ``dataset``; a model for another kind of input is refused before anything else happens. ``whole``: are all training examples
     going to be needed? Else the plan is made from a sample of the texts."""
+    hand_back()  # what reading the data has left behind
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(request.settings.get("seed", 0)))
         trunk, edits = _opened(reference, request, language=speaks(dataset))
