@@ -58,9 +58,34 @@ def test_equal_tensors_take_next_to_nothing():
     assert packed is not None and len(packed) < 1000
 
 
+@pytest.mark.parametrize("moved", [0, 3, 200, 490])
+def test_of_a_table_only_the_rows_that_moved_are_packed(moved):
+    rng = np.random.default_rng(moved)
+    old = rng.normal(size=(1_000, 32)).astype(np.float32)
+    new, rows = old.copy(), rng.permutation(1_000)[:moved]
+    new[rows] += rng.normal(scale=1e-4, size=(moved, 32)).astype(np.float32)
+    packed = pack(floats(new), old.tobytes())
+    assert packed is not None and unpack(packed, old.tobytes(), "F32", old.size) == new.tobytes()
+    assert len(packed) <= 150 + moved * 32 * 4 * (1.0 if moved * 32 < SMALLEST else 0.75)
+
+
+def test_some_rows_that_are_cut_off_or_belong_to_another_table_are_refused():
+    old = np.random.default_rng(0).normal(size=(100, 64)).astype(np.float32)
+    new = old.copy()
+    new[7] += 1
+    packed = pack(floats(new), old.tobytes())
+    assert packed is not None
+    with pytest.raises(ValueError, match="100 rows in 5 bytes"):
+        unpack(packed[:2] + (100).to_bytes(3, "little"), old.tobytes(), "F32", old.size)
+    with pytest.raises(ValueError, match=r"100 rows in \d+ bytes, where the ancestor has 6390 numbers"):
+        unpack(packed, old.tobytes()[:-40], "F32", old.size - 10)
+    with pytest.raises(ValueError):
+        unpack(packed[:60], old.tobytes(), "F32", old.size)
+
+
 def test_bytes_of_something_else_are_refused():
     old = np.random.default_rng(0).normal(size=SMALLEST).astype(np.float32)
-    packed = pack(floats(old), old.tobytes())
+    packed = pack(floats(old * np.float32(1 + 1e-6)), old.tobytes())
     assert packed is not None
     with pytest.raises(ValueError, match="groups, where the ancestor has 1"):
         unpack(packed, bytes(4 * SMALLEST), "F32", SMALLEST)

@@ -5,10 +5,12 @@ steps       key of the child less key of the ancestor, folded so that small move
 groups      numbers whose ancestor has the same exponent are as far apart as their neighbours, and move by about as many steps
 split       of each group so many low bits, which are noise and are kept as they are; what is above them is small, and is deflated (Rice 1979)
 
-Without an ancestor the steps are those from zero: a sign, an exponent and a mantissa, and the exponents alone are deflated.
+Without an ancestor the steps are those from zero: a sign, an exponent and a mantissa, and the exponents alone are deflated. Where most rows of a table are those
+of the ancestor, as of word vectors of which a data set names a few, the others alone are packed.
 
     packed = number of groups (2 bytes), low bits of each group (1 byte each), then for each byte of the upper parts its length (8 bytes) and the
              deflated bytes, then the low bits, group after group: whole bytes first, then planes of single bits
+    some   = 0xffff (2 bytes), number of rows (8 bytes), a bit for each, then the numbers of the rows that moved: 1 (1 byte) and packed, or 0 and as they are
 """
 
 from __future__ import annotations
@@ -28,6 +30,10 @@ SMALLEST = 4096
 """Fewer numbers than this are kept as they are."""
 SAVES, SAVES_ALONE = 0.2, 0.15
 """What packing must save at least, to be worth the time of reading: as a difference, and without an ancestor."""
+SOME, FEW = b"\xff\xff", 0.5
+"""How a difference of some rows begins, and which share of the rows that is at most."""
+TRIED, TRIALS = 1 << 14, 4
+"""Bytes of a long plane on which the ways to deflate it are tried, from so many places."""
 SMALL = 6
 """The upper part of a typical number is left so many bits."""
 LEVEL = 6
@@ -44,16 +50,35 @@ def pack(tensor: TensorData, ancestor: Bytes | None) -> bytes | None:
     if len(bits) < SMALLEST:
         return None
     old = np.zeros_like(bits) if ancestor is None else np.frombuffer(ancestor, kind)
+    rows = None if ancestor is None or len(tensor.shape) < 2 else _moved(bits, old, tensor.shape[0])
+    packed = _packed(bits, old, mantissa, alone=ancestor is None) if rows is None else _some(tensor, bits, old, rows)
+    return packed if len(packed) <= (1 - (SAVES_ALONE if ancestor is None else SAVES)) * size else None
+
+
+def _moved(bits: Whole, old: Whole, rows: int) -> NDArray[np.bool_] | None:
+    """Which of ``rows`` rows moved; ``None`` where they are not few."""
+    moved = (bits.reshape(rows, -1) != old.reshape(rows, -1)).any(axis=1)
+    return moved if moved.mean() <= FEW else None
+
+
+def _some(tensor: TensorData, bits: Whole, old: Whole, rows: NDArray[np.bool_]) -> bytes:
+    new = bits.reshape(len(rows), -1)[rows]
+    data = new.tobytes()
+    packed = pack(TensorData(tensor.dtype, (new.size,), data), old.reshape(len(rows), -1)[rows].tobytes())
+    told = b"\0" + data if packed is None else b"\1" + packed
+    return b"".join([SOME, len(rows).to_bytes(8, "little"), np.packbits(rows).tobytes(), told])
+
+
+def _packed(bits: Whole, old: Whole, mantissa: int, *, alone: bool) -> bytes:
     order, ends = _groups(old, mantissa)
     moved = _folded(_key(bits) - _key(old))[order]
     groups = np.split(moved, ends[:-1])
-    low = [mantissa + 1] if ancestor is None else [_low_bits(group) for group in groups]
-    shift = np.repeat(np.array(low, kind), np.diff(ends, prepend=0))
+    low = [mantissa + 1] if alone else [_low_bits(group) for group in groups]
+    shift = np.repeat(np.array(low, bits.dtype), np.diff(ends, prepend=0))
     upper = [_deflated(plane.tobytes()) for plane in _bytes_of(moved >> shift)]
     parts = [len(low).to_bytes(2, "little"), bytes(low), *(part for plane in upper for part in (len(plane).to_bytes(8, "little"), plane))]
     parts += [part for group, count in zip(groups, low, strict=True) for part in _lower(group, count)]
-    packed = b"".join(parts)
-    return packed if len(packed) <= (1 - (SAVES_ALONE if ancestor is None else SAVES)) * size else None
+    return b"".join(parts)
 
 
 def unpack(packed: Bytes, ancestor: Bytes | None, dtype: str, count: int) -> bytes:
@@ -62,6 +87,8 @@ def unpack(packed: Bytes, ancestor: Bytes | None, dtype: str, count: int) -> byt
         raise ValueError(f"no {dtype} is packed")
     kind, mantissa = FLOATS[dtype]
     view, old = memoryview(packed), np.zeros(count, kind) if ancestor is None else np.frombuffer(ancestor, kind)
+    if view[:2] == SOME:
+        return _with_some(view, old, dtype)
     order, ends = _groups(old, mantissa)
     groups = int.from_bytes(view[:2], "little")
     low, place = list(view[2 : 2 + groups]), 2 + groups
@@ -78,6 +105,20 @@ def unpack(packed: Bytes, ancestor: Bytes | None, dtype: str, count: int) -> byt
     steps = np.empty_like(moved)
     steps[order] = moved
     return _bits(_key(old) + _unfolded(steps)).tobytes()
+
+
+def _with_some(view: memoryview, old: Whole, dtype: str) -> bytes:
+    """``old`` with the rows that moved."""
+    count, begin = int.from_bytes(view[2:10], "little"), 10
+    end = begin + (count + 7) // 8
+    if not count or len(old) % count or len(view) <= end:
+        raise ValueError(f"{count} rows in {len(view)} bytes, where the ancestor has {len(old)} numbers")
+    rows = np.unpackbits(np.frombuffer(view[begin:end], np.uint8), count=count).view(np.bool_)
+    new = old.reshape(count, -1).copy()
+    part, own = view[end + 1 :], new[rows]
+    data = unpack(part, own.tobytes(), dtype, own.size) if view[end] else part
+    new[rows] = np.frombuffer(data, own.dtype).reshape(own.shape)
+    return new.tobytes()
 
 
 def _groups(old: Whole, mantissa: int) -> tuple[NDArray[np.intp], list[int]]:
@@ -142,9 +183,18 @@ def _filled(group: Whole, count: int, view: memoryview, place: int) -> int:
 
 
 def _deflated(plane: bytes) -> bytes:
-    """With or without looking for repetitions, of which noise has none that pay."""
-    plain = zlib.compressobj(LEVEL, strategy=zlib.Z_HUFFMAN_ONLY)
-    return min(zlib.compress(plane, LEVEL), plain.compress(plane) + plain.flush(), key=len)
+    """With or without looking for repetitions, of which noise has none that pay: a long plane by what is better for parts of it."""
+    ways = (zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY)
+    step = len(plane) // TRIALS
+    if step > TRIED:
+        parts = b"".join(plane[place * step : place * step + TRIED] for place in range(TRIALS))
+        ways = (min(ways, key=lambda way: len(_by(way, parts))),)
+    return min((_by(way, plane) for way in ways), key=len)
+
+
+def _by(way: int, plane: bytes) -> bytes:
+    deflating = zlib.compressobj(LEVEL, strategy=way)
+    return deflating.compress(plane) + deflating.flush()
 
 
 def _inflated(part: memoryview) -> bytes:
