@@ -184,7 +184,7 @@ def _filled(group: Whole, count: int, view: memoryview, place: int) -> int:
 
 def _deflated(plane: bytes) -> bytes:
     """With or without looking for repetitions, of which noise has none that pay: a long plane by what is better for parts of it."""
-    ways = (zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY)
+    ways: tuple[int, ...] = (zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY)
     step = len(plane) // TRIALS
     if step > TRIED:
         parts = b"".join(plane[place * step : place * step + TRIED] for place in range(TRIALS))

@@ -66,7 +66,7 @@ class Terms:
         with tapped(run.network, above) as features:
             logits = forward()
         each, weights = self._by_task(run, logits, part)
-        losses = self.losses(run)
+        losses = self.losses(run, known=None if each is None else (logits, part.targets, each))
         summed = losses(logits, part.targets)
         seen = Seen(run=run, part=part, logits=logits, losses=losses, features=features, again=forward, each=each, weights=weights)
         for term in self.terms:
@@ -74,13 +74,14 @@ class Terms:
                 summed = summed + term.shares(seen)
         return summed.sum() / count
 
-    def losses(self, run: Run) -> Losses:
-        """The task's loss of each example, as every term in turn has changed it."""
+    def losses(self, run: Run, *, known: tuple[Tensor, Tensor, Tensor] | None = None) -> Losses:
+        """The task's loss of each example, as every term in turn has changed it. ``known``: logits, targets, and of several tasks their losses (B, T) there."""
 
         def of_task(logits: Tensor, targets: Tensor) -> Tensor:
             smoothing = run.settings.label_smoothing
             if run.task.each:
-                each: Tensor = run.task.each(logits, targets, label_smoothing=smoothing)
+                is_known = known is not None and logits is known[0] and targets is known[1]
+                each: Tensor = known[2] if known is not None and is_known else run.task.each(logits, targets, label_smoothing=smoothing)
                 return (each * self.weights(run)).sum(1)
             losses: Tensor = run.task.losses(logits, targets, label_smoothing=smoothing)
             return losses
