@@ -39,7 +39,15 @@ class Drift:
         }
 
     def _of(self, parameters: list[nn.Parameter], start: dict[str, Tensor]) -> float:
-        pairs = [(p.detach().cpu().double(), start[self.names[p]].double()) for p in parameters if p in self.names]
-        moved = sum(float((now - before).square().sum()) for now, before in pairs)
-        size = sum(float(before.square().sum()) for _, before in pairs)
+        moved = size = 0.0
+        for parameter in parameters:
+            if parameter in self.names:
+                before = start[self.names[parameter]]
+                moved += _squared(parameter.detach().cpu() - before)
+                size += _squared(before)
         return (moved / size) ** 0.5 if size else 0.0
+
+
+def _squared(values: Tensor) -> float:
+    """The sum of the squares, added up in fp64; nothing of that size is made."""
+    return float(torch.linalg.vector_norm(values, dtype=torch.float64)) ** 2
