@@ -70,8 +70,14 @@ def choose(memory: Memory, news: News, outline: Outline, *, asked: str | None = 
     # a head that is solved first does not fit the statistics that batch norm learns then
     if counts and _keeps_as_many(everything, memory, counts) and not any(stage.has_batch_norm for stage in outline.stages):
         told = WHOLE.format(kept=len(everything))
-        upper, share = math.ceil(len(outline.stages) / 3), new / (new + len(everything))
-        return Choice(way, f"top(n={upper})+lp_ft+solve_head", "", (said, told), everything, share)
+        return Choice(
+            way,
+            f"top(n={math.ceil(len(outline.stages) / 3)})+lp_ft+solve_head",
+            "",
+            (said, told),
+            everything,
+            share=new / (new + len(everything)),
+        )
     strategy = f"top(n={max(1, len(outline.stages) // 3)})"
     again = rehearsal(memory.replay if replays else (), new=new)
     if not again.is_unequal(counts):
