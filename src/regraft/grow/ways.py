@@ -7,7 +7,6 @@ deep         the top of the trunk moves too, under the same protections         
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -66,19 +65,12 @@ def choose(memory: Memory, news: News, outline: Outline, *, asked: str | None = 
     everything = rehearsal(memory.replay if replays else ())
     if way == "replay":
         return Choice(way, "top(n=0)", OBJECTIVE, (said, _kept(everything)), everything)
+    strategy = f"top(n={max(1, len(outline.stages) // 3)})"
     counts, new = [news.counts[name] for name in news.new_classes], sum(news.counts.values())
     # a head that is solved first does not fit the statistics that batch norm learns then
     if counts and _keeps_as_many(everything, memory, counts) and not any(stage.has_batch_norm for stage in outline.stages):
         told = WHOLE.format(kept=len(everything))
-        return Choice(
-            way,
-            f"top(n={math.ceil(len(outline.stages) / 3)})+lp_ft+solve_head",
-            "",
-            (said, told),
-            everything,
-            share=new / (new + len(everything)),
-        )
-    strategy = f"top(n={max(1, len(outline.stages) // 3)})"
+        return Choice(way, f"{strategy}+lp_ft+solve_head", "", (said, told), everything, share=new / (new + len(everything)))
     again = rehearsal(memory.replay if replays else (), new=new)
     if not again.is_unequal(counts):
         return Choice(way, strategy, OBJECTIVE, (said, _kept(again)), again)
