@@ -221,8 +221,9 @@ def stepping_plan(growth: Growth, job: GrownJob, strategy: Strategy, choice: Cho
     plan = decide(job, machine.measure(), objectives=objectives, reasons=told, under=under)
     if choice.share == 1 or "epochs" in growth.request.settings:
         return plan
-    epochs = max(1.0, round(choice.share * plan.settings.epochs, 1))
-    why = f"epochs {epochs:g}: of the {plan.settings.epochs:g} that are usual, the share of new examples; most of what is learned is known"
+    usual, steps = plan.settings.epochs, len(job.dataset.splits["train"]) / plan.settings.batch_size
+    epochs = max(1.0, round(min(choice.share * usual, ways.ENOUGH_STEPS / steps), 1))
+    why = f"epochs {epochs:g} of the {usual:g} that are usual: most of what is learned is known, and the head is solved before the trunk moves and after"
     return decide(job, machine.measure(), objectives=objectives, reasons=(*told, why), under={**under, "epochs": epochs})
 
 
