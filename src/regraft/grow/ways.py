@@ -22,8 +22,8 @@ Way = Literal["statistics", "replay", "deep"]
 MANY = 50
 """New examples of a class from which on moving the trunk for them can pay."""
 ENOUGH_STEPS = 100
-"""Between two solved heads. Growing clinc150 by 30 classes four times on one pass each, of 89 to 215 steps, ends no worse than with up to five times as many, and
-forgets less: RESULTS.md, "Growth"."""
+"""Between two solved heads. Growing clinc150 by 30 classes four times on one pass each, of 89 to 215 steps, ends at 0.951 in two thirds of the time in which up to
+five times as many end at 0.952 (one seed, inside the noise)."""
 OBJECTIVE = "distill(teacher=parent, weight=0.5)"
 ADJUSTED = f"{OBJECTIVE}+logit_adjusted"
 WHOLE = (
