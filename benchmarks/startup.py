@@ -3,7 +3,7 @@
     python benchmarks/startup.py --repeats 5
 
 The imports are those that loading a sentence encoder with transformers takes: torch, transformers, its BERT and its tokenizer. ``plan`` runs in the process that
-has imported them; Regraft's own imports count, and pandas, which pyarrow imports wherever it is installed. The bars: 0.3 s, 0.3 s, 1.5 s.
+has imported them; Regraft's own imports count. The bars: 0.3 s, 0.3 s, 1.5 s.
 All from bytecode, as pip leaves it behind: where Python may write none (PYTHONDONTWRITEBYTECODE), it goes to a folder for the time of the
 benchmark, written by one run of each that does not count.
 """

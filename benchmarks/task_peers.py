@@ -1,6 +1,6 @@
-"""Regraft beside the transformers Trainer on other tasks than one label for a text, with the same MiniLM, epochs, rate, batches and rows.
+"""Regraft beside the transformers Trainer on other tasks than one label for a text, with the same MiniLM, rate, batches and rows.
 
-    python benchmarks/task_peers.py wnut17|goemotions|rte|sick [--rows 2000] [--dev-rows 500] [--test-rows 0] [--epochs 3] [--lr 2e-4] --out OUT_FOLDER
+    python benchmarks/task_peers.py wnut17|goemotions|rte|sick [--rows 2000] [--dev-rows 500] [--test-rows 0] [--epochs 3] [--regraft-epochs 2] [--lr 2e-4] --out OUT_FOLDER
 
 Each is one whole process on one thread; what counts is the processor time of that process, as the machine may be shared. Regraft is given its
 own default strategy and the mean of the tokens, the Trainer the auto classes (first token and pooler but for tags) and batches grouped by length. rte

@@ -28,7 +28,7 @@ def kind_of(outline: Outline) -> Kind:
         outline.stages
     ):
         return "transformer"
-    return "batch_norm" if any(stage.has_batch_norm for stage in outline.stages) else "convolution"
+    return "batch_norm" if outline.has_batch_norm else "convolution"
 
 
 def rate(outline: Outline, phases: Sequence[Phase], *, keeps_statistics: bool = False) -> tuple[float, str]:

@@ -14,7 +14,7 @@ from regraft.advise import priors
 from regraft.advise.facts import Facts
 from regraft.advise.probe import ProbeResult
 from regraft.advise.rate import rate, round_rate
-from regraft.plan.phase import Phase
+from regraft.plan.phase import Phase, last_by_gradient
 from regraft.plan.settings import Settings
 from regraft.plan.strategy import Strategy, parse
 from regraft.trunk.outline import Outline
@@ -148,12 +148,8 @@ def _row(facts: Facts, phases: Sequence[Phase]) -> str:
 
 def _head_first(phases: Sequence[Phase]) -> bool:
     """Is the head solved right before the last phase that takes steps?"""
-    last = _last_by_gradient(phases)
+    last = last_by_gradient(phases)
     return last > 0 and phases[last - 1].solver == "closed_form"
-
-
-def _last_by_gradient(phases: Sequence[Phase]) -> int:
-    return max((index for index, phase in enumerate(phases) if phase.solver == "gradient"), default=-1)
 
 
 def _settings(facts: Facts, outline: Outline, phases: Sequence[Phase], probe: ProbeResult | None, seed: int) -> tuple[Settings, list[str]]:
@@ -161,7 +157,7 @@ def _settings(facts: Facts, outline: Outline, phases: Sequence[Phase], probe: Pr
     if all(phase.solver == "closed_form" for phase in phases):
         # no step is taken: no rate, epoch or augmentation to speak of
         return Settings(seed=seed, refit=_worth_a_refit(facts)), _refit_reason(facts)
-    has_batch_norm = any(stage.has_batch_norm for stage in outline.stages)
+    has_batch_norm = outline.has_batch_norm
     few = has_batch_norm and not _learns_statistics(facts, outline) and not any(phase.fresh for phase in phases)
     lr, lr_reason = rate(outline, phases, keeps_statistics=few)
     if facts.learns == "preference":
@@ -213,7 +209,7 @@ def _augmentation_reason(facts: Facts, augment: priors.Augmentation) -> str:
 
 
 def _learns_statistics(facts: Facts, outline: Outline) -> bool:
-    return any(stage.has_batch_norm for stage in outline.stages) and facts.num_examples > priors.FROZEN_STATISTICS_UP_TO
+    return outline.has_batch_norm and facts.num_examples > priors.FROZEN_STATISTICS_UP_TO
 
 
 def _worth_a_refit(facts: Facts) -> bool:
@@ -230,7 +226,7 @@ def _may_blend(facts: Facts, phases: Sequence[Phase], learns_statistics: bool) -
     """Is the middle between the last phase's two ends a network that makes sense? It is where the head was solved before, whole weights
     move (the product of two halves of an edit is no half), batch norm keeps one set of statistics, and the first of the two ends is as
     good as pretraining left it: what surgery has cut has to learn its way back first."""
-    whole = all(cell.edit is None for cell in phases[_last_by_gradient(phases)].cells)
+    whole = all(cell.edit is None for cell in phases[last_by_gradient(phases)].cells)
     return _head_first(phases) and whole and not learns_statistics and not facts.altered
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -52,3 +53,8 @@ class Phase:
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Phase:
         return cls(**{**document, "cells": tuple(Cell.from_json(cell) for cell in document["cells"])})
+
+
+def last_by_gradient(phases: Sequence[Phase]) -> int:
+    """Index of the last of ``phases`` that takes epochs; -1 where there is none."""
+    return max((index for index, phase in enumerate(phases) if phase.solver == "gradient"), default=-1)

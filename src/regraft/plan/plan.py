@@ -8,7 +8,7 @@ from typing import Any
 from regraft import digest
 from regraft.plan.cell import FROZEN
 from regraft.plan.objective import Objectives, parse, text_of
-from regraft.plan.phase import Phase
+from regraft.plan.phase import Phase, last_by_gradient
 from regraft.plan.settings import Settings
 
 
@@ -79,7 +79,7 @@ class Plan:
     @property
     def last_by_gradient(self) -> int:
         """Index of the last phase that takes epochs; -1 where there is none."""
-        return max((index for index, phase in enumerate(self.phases) if phase.solver == "gradient"), default=-1)
+        return last_by_gradient(self.phases)
 
     @property
     def never_touched(self) -> tuple[int, ...]:

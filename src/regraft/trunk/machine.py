@@ -19,10 +19,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-SIDE, CPU_SIDE = (
-    768,
-    512,
-)  # of the square matrices that are multiplied: the order of a transformer's layers; where a product fills a processor, smaller ones
+SIDE = 768  # of the square matrices that are multiplied: the order of a transformer's layers
+CPU_SIDE = 512  # smaller ones fill a processor already
 LEAST_S = 0.02  # a rate is the best of products timed for so long
 UPDATED = 4 << 20  # parameters that the timed update moves
 WORTH_IT = 1.2  # a lower precision is taken where it is at least so much faster

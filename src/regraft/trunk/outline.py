@@ -66,6 +66,10 @@ class Outline:
         return sum(stage.parameters for stage in self.stages)
 
     @property
+    def has_batch_norm(self) -> bool:
+        return any(stage.has_batch_norm for stage in self.stages)
+
+    @property
     def lowest_fresh(self) -> int:
         """Index of the first stage that starts from random weights; the head's, which always does, where there is none."""
         return next((index for index, stage in enumerate(self.stages) if stage.fresh), len(self.stages))
