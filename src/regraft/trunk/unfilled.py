@@ -15,7 +15,8 @@ FILLING = frozenset({nn.init.__name__, "transformers.initialization"})
 
 class Unfilled(TorchFunctionMode):
     """As a context: what would be filled with random numbers is filled with zeros. Whoever loads every weight afterwards misses nothing; and an edit
-    that looks at a weight as it comes (PiSSA takes its singular values) finds numbers, where memory as it was may hold none.
+    that looks at a weight as it comes (PiSSA takes its singular values) finds numbers, where memory as it was may hold none. Only parameters are left
+    out: torch draws other tensors on the way to a parameter again and again until each number is within bounds, which zeros may never be.
 
     ``zeros=False``: memory is left as it was, which takes no time; for whoever puts another tensor in the place of each at once."""
 
@@ -29,6 +30,8 @@ class Unfilled(TorchFunctionMode):
         given = kwargs or {}
         if func in DRAWN or getattr(func, "__module__", None) in FILLING:
             filled: Tensor = given["tensor"] if "tensor" in given else args[0]
+            if not isinstance(filled, nn.Parameter):
+                return func(*args, **given)
             if self._zeros:
                 filled.data.zero_()
             return filled
