@@ -68,7 +68,10 @@ GRIDS: dict[str, list[Settings]] = {
     "model": [
         *grid("replay", lr=[2e-4, 5e-4], head_lr=[1e-2], epochs=[1], mem_size=ALL, batch_size_mem=[32]),
         *grid("ewc", lr=[2e-4], head_lr=[1e-2], epochs=[1], ewc_lambda=[1e3]),
-        *grid("lwf", lr=[2e-4], head_lr=[1e-2], epochs=[1], alpha=[5.0], temperature=[2.0]),
+        *grid("lwf", lr=[2e-4], head_lr=[1e-2], epochs=[1], alpha=[5.0, 100.0], temperature=[2.0]),
+        *grid("replay", lr=[2e-4], head_lr=[1e-2], epochs=[1], mem_size=ALL, batch_size_mem=[128]),
+        *grid("replay", lr=[2e-4], head_lr=[3e-3], epochs=[2], mem_size=ALL, batch_size_mem=[32]),
+        *grid("ewc", lr=[2e-4], head_lr=[1e-2], epochs=[1], ewc_lambda=[1e5]),
     ],
 }  # fmt: skip
 
