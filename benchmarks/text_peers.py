@@ -1,6 +1,6 @@
 """Regraft beside the transformers Trainer on banking77 with the same MiniLM, whole commands, in turn.
 
-python benchmarks/text_peers.py probe|top1|top2|full --repeats 3 [--rows 2000] [--quick]
+python benchmarks/text_peers.py probe|top1|top2|full --repeats 3 [--rows 2000] [--defaults] [--quick]
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("job", choices=["probe", "top1", "top2", "full"])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--rows", type=int, default=0, help="use only so many training rows")
+    parser.add_argument("--defaults", action="store_true", help="beside them the Trainer at its defaults: batches of 8, every text padded to 128")
     parser.add_argument("--quick", action="store_true", help="a look whether it runs: 300 rows, once")
     args = parser.parse_args()
     if args.quick:
@@ -79,6 +80,9 @@ def main() -> None:
                 "Trainer tuned": trainer(data, "--tuned", *shared),
             }
             note = "full fine-tuning, 3 epochs at 1e-4; the Trainer grouped by length, fp32"
+        if args.defaults:
+            part = {"probe": ["--head-only", "--epochs", "10"], "top1": ["--top", "1"], "top2": ["--top", "2"], "full": []}[args.job]
+            contestants["Trainer at its defaults"] = trainer(data, *part)
         compare(f"{args.job} on banking77", contestants, repeats=args.repeats, reference="regraft", note=note)
 
 
