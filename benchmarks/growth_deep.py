@@ -7,9 +7,10 @@
 DATA: the folder of the data set. Prints one JSON row for each fact; processor times are within one call. ``--per-class N`` takes the first N training
 examples of each class only. "joint" sees everything at once; "naive" goes on from the parent by the strategy of the deep way, without replay, distillation
 or interpolation, its gate overruled. The first step and joint are tuned by ``--strategy`` (by what Regraft chooses, where none is given), deep and naive by
-``--grow``. Old and new are test accuracies of the child on the classes (or domain) of the first step and of the last.
+``--grow``. ``accuracy`` is the child's on the test examples of everything, and on those that came with each step, "1", "2", ...; ``forgetting`` the mean over the earlier
+steps of how far these have fallen from their best (Chaudhry et al. 2018, 1801.10112).
 
-``--work FOLDER`` keeps the store: what is in there is not made again, and a run that was killed goes on. ``--minutes M`` begins nothing new after so many.
+``--work FOLDER`` keeps the store: what is in there is not made again (and has ``null`` for seconds), and a run that was killed goes on. ``--minutes M`` begins nothing new after so many.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ class Comparison:
 
     def __init__(self, work: Path, settings: dict[str, Any], asked: argparse.Namespace) -> None:
         self.scratch, self.settings, self.asked, self.store = work, settings, asked, work / "store"
+        self.best: dict[str, float] = {}
+        """Of each step's test examples the best accuracy so far."""
         self.only, self.until = asked.only or ("deep", "naive", "joint"), time.perf_counter() + 60 * asked.minutes
 
     def made(self, name: str, work: Any) -> tuple[Any, dict[str, float] | None]:
@@ -86,10 +89,11 @@ class Comparison:
 
     def sequence(self, folders: list[Path], everything: Path) -> None:
         """All three on the same steps."""
-        measured = {"all": everything, "old": folders[0], "new": folders[-1]}
-        self.told("first", 1, *self.tuned(folders[0], "first"), measured)
+        measured = {**{str(number): folder for number, folder in enumerate(folders, 1)}, "all": everything}
+        first = self.tuned(folders[0], "first")
+        self.told("first", 1, *first, measured)
         for kind, more in (("deep", {}), ("naive", UNPROTECTED)):
-            name = "first"
+            name, self.best = "first", {"1": accuracy(first[0], folders[0])["value"]}
             for number, folder in enumerate(folders[1:], 2):
                 if kind in self.only:
                     child = self.grown(name, folder, f"{kind}-{number}", **more)
@@ -99,17 +103,27 @@ class Comparison:
             self.told("joint", len(folders), *self.tuned(everything, "joint"), measured)
 
     def told(self, kind: str, step: int, generation: Any, seconds: dict[str, float] | None, measured: dict[str, Path]) -> None:
-        if seconds is None:
-            return
         manifest = generation.record.manifest
         known = set(generation.classes)
-        found = {what: generation.evaluate(str(folder), split="test")["metrics"]["accuracy"] for what, folder in measured.items()
+        found = {what: accuracy(generation, folder) for what, folder in measured.items()
                  if {label for _, label in read(folder / "test.csv")} <= known}  # fmt: skip
+        met = {what: one["value"] for what, one in found.items() if what != "all" and int(what) <= step}
+        forgetting = self.forgotten(met) if kind in ("deep", "naive") else None
         sweep = next((reason for reason in manifest["plan"]["reasons"] if reason.startswith("wise_ft")), None)
         gate = manifest.get("gate", {})
-        say(kind, step=step, seconds=seconds, classes=len(known), accuracy=found, so_far=generation.metrics["test"]["accuracy"],
+        say(kind, step=step, seconds=seconds, classes=len(known), accuracy=found, forgetting=forgetting, so_far=generation.metrics["test"]["accuracy"],
             gate=gate.get("passed"), lost=len(gate.get("lost", [])), strategy=manifest["plan"]["strategy"],
             epochs=manifest["plan"]["settings"]["epochs"], lr=manifest["plan"]["settings"]["lr"], sweep=sweep)  # fmt: skip
+
+    def forgotten(self, now: dict[str, float]) -> float:
+        """How far, in the mean, the earlier steps' accuracies are below the best that they ever had."""
+        lost = [best - now[part] for part, best in self.best.items()]
+        self.best = {part: max(value, self.best.get(part, 0.0)) for part, value in now.items()}
+        return round(sum(lost) / len(lost), 5)
+
+
+def accuracy(generation: Any, folder: Path) -> dict[str, float]:
+    return generation.evaluate(str(folder), split="test")["metrics"]["accuracy"]
 
 
 def steps(data: Path, run: Comparison, per_class: int) -> None:
