@@ -27,6 +27,11 @@ def test_everything_is_learned_again_but_one_in_ten_that_watches():
     assert 10 <= len(texts(found.watching)) <= 40 and WATCHING == 10
 
 
+def test_none_watches_where_valid_decides_nothing():
+    found = rehearsal([kept("a", 200), kept("b", 40)], watched=False)
+    assert len(found) == 240 and found.counts == {"a": 200, "b": 40} and not found.watching
+
+
 def test_no_more_old_examples_are_learned_again_than_there_are_new_ones():
     found = rehearsal([kept("a", 200), kept("b", 200)], new=120)
     assert found.counts == {"a": 60, "b": 60} and len(found) == 120

@@ -55,7 +55,9 @@ def learning(growth: Growth, memory: Memory, hooks: Hooks) -> Growing | Generati
         return finished(growth, memory, hooks, dataset=dataset)
     news = news_of(dataset, memory)
     job = job_of(growth, memory, hooks, dataset=news.dataset)
-    choice = ways.choose(memory, news, job.outline, asked=growth.way, replays=growth.request.settings.get("replay") != 0)
+    given = growth.request.settings
+    decides = bool(growth.request.strategy or given.get("patience"))  # another strategy may end where valid is best, patience does
+    choice = ways.choose(memory, news, job.outline, asked=growth.way, replays=given.get("replay") != 0, watched=decides)
     strategy = strategy_of(growth, choice)
     probes = probes_of(memory, job.dataset.classes)
     splits = assembled(news, memory, probes, choice.rehearsal)

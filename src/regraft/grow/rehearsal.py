@@ -4,7 +4,7 @@
 
 All are learned again where the trunk stays, and where of each known class about as many were kept as there are of new ones: few times each, so that no class
 is learned from a few examples over and over. Else, as the trunk moves, no more old examples are learned again than there are new ones; of each class at least
-as many as iCaRL had (2,000 of CIFAR-100's 100 classes; Rebuffi et al. 2016, 1611.07725).
+as many as iCaRL had (2,000 of CIFAR-100's 100 classes; Rebuffi et al. 2016, 1611.07725). Where valid decides nothing, none has to watch.
 """
 
 from __future__ import annotations
@@ -40,11 +40,12 @@ class Rehearsal:
         return bool(self.counts and new) and float(np.mean(new)) > UNEQUAL * float(np.mean(list(self.counts.values())))
 
 
-def rehearsal(tables: Sequence[Kept], *, new: int | None = None) -> Rehearsal:
-    """Of everything in ``tables``, or where ``new`` examples say what the step may cost, no more than these."""
+def rehearsal(tables: Sequence[Kept], *, new: int | None = None, watched: bool = True) -> Rehearsal:
+    """Of everything in ``tables``, or where ``new`` examples say what the step may cost, no more than these. ``watched``: does one in ten watch?"""
     labels = [label for table in tables for label in table.labels]
     digests = np.array([digest for table in tables for digest in table.digests], dtype=object)
     watches = np.concatenate([np.empty(0, np.uint64), *(table.keys for table in tables)]) % np.uint64(WATCHING) == 0
+    watches &= watched
     most = len(labels) if new is None else max(LEAST, new // max(len(set(labels)), 1))
     counts: Counter[str] = Counter()
     learned = np.zeros(len(labels), bool)

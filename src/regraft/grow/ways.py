@@ -54,8 +54,11 @@ def checked(way: str | None) -> Way | None:
     return way  # type: ignore[return-value]
 
 
-def choose(memory: Memory, news: News, outline: Outline, *, asked: str | None = None, replays: bool = True) -> Choice:
-    """The way asked for, else the one that fits what the parent is and what it kept. ``replays``: is what was kept learned again?"""
+def choose(
+    memory: Memory, news: News, outline: Outline, *, asked: str | None = None, replays: bool = True, watched: bool = False
+) -> Choice:
+    """The way asked for, else the one that fits what the parent is and what it kept. ``replays``: is what was kept learned again? ``watched``: must some of
+    it watch, whatever the way decides?"""
     wanted = checked(asked)
     spec = statistics_of(memory.record)
     if wanted == "statistics" or (wanted is None and spec is not None):
@@ -72,6 +75,7 @@ def choose(memory: Memory, news: News, outline: Outline, *, asked: str | None = 
     counts, new = [news.counts[name] for name in news.new_classes], sum(news.counts.values())
     # a head that is solved first does not fit the statistics that batch norm learns then
     if counts and _keeps_as_many(everything, memory, counts) and not outline.has_batch_norm:
+        everything = everything if watched else rehearsal(memory.replay, watched=False)
         told = WHOLE.format(kept=len(everything))
         return Choice(way, f"{strategy}+lp_ft+solve_head", "", (said, told), everything, share=new / (new + len(everything)))
     again = rehearsal(memory.replay if replays else (), new=new)

@@ -163,12 +163,13 @@ class _Fitting:
 
     def _solve(self, course: Course) -> None:
         run, headline = self.run, self.run.task.headline
-        cache = self.source.cache if run.settings.cache else None
+        cache, valid = self.source.cache if run.settings.cache else None, self.source.pooled_valid()
         start = self._started(course, is_cached=cache is not None)
         run.history.phases.append(start)
         self.observer.on_phase(start)
         self.source.before_solving()
-        values = self._solved(cache)
+        closed_form.solve(run, self.source.train, cache)
+        values = validate(run, *valid) if valid else {}
         if values:
             if is_better(values[headline], run.best, headline):
                 run.history.best = {"phase": run.phase, "epoch": 1, "value": values[headline]}
@@ -176,23 +177,6 @@ class _Fitting:
         record = EpochRecord(phase=run.phase, epoch=1, step=0, loss=None, valid=values, seconds=run.seconds)
         run.history.epochs.append(record)
         self.observer.on_epoch(record)
-
-    def _solved(self, cache: Any) -> dict[str, float]:
-        """Solve the head, and return what valid says of it. One that was trained already stays where valid finds it better."""
-        run, headline, valid = self.run, self.run.task.headline, self.source.pooled_valid()
-        if valid is None or not 0 <= run.plan.last_by_gradient < run.phase:
-            closed_form.solve(run, self.source.train, cache)
-            return validate(run, *valid) if valid else {}
-        before, trained = validate(run, *valid), {name: tensor.clone() for name, tensor in run.averaged_tensors().items()}
-        closed_form.solve(run, self.source.train, cache)
-        values = validate(run, *valid)
-        if not is_better(before[headline], values[headline], headline):
-            return values
-        run.load_tensors(trained)
-        run.history.events.append(
-            f"the head stays as it was trained: {headline} {before[headline]:.4f} on valid, {values[headline]:.4f} where it is solved"
-        )
-        return before
 
     def _settle(self) -> None:
         """The weights that the phase is left with: those of its best epoch where patience watched, else the averages, else the last."""

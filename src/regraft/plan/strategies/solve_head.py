@@ -1,7 +1,7 @@
 """``solve_head``: what was planned so far, then the head solved on the features that came of it (cRT; Kang et al. 2020, 1910.09217).
 
 A trunk is tuned in few passes; a head that learned beside it, under other rates, replays and penalties than its own, is seldom at its optimum.
-It stays as it was trained where valid finds that better.
+It ends midway between as it was trained and as it is solved.
 """
 
 from __future__ import annotations
