@@ -28,6 +28,37 @@ sys.exit(", ".join(name for name in ("pydantic", "torch", "numpy", "rich") if na
         assert done.returncode == 0, (words, done.stderr)
 
 
+def test_a_plan_waits_for_nothing_that_trains_or_reports():
+    script = """
+import sys
+import regraft.cli.plan, regraft.plan.explain, regraft.tune.conduct
+needless = ("regraft.train.fit", "regraft.train.run", "regraft.tune.execute", "regraft.report", "regraft.serve", "regraft.tasks.segmentation", "pyarrow.parquet")
+sys.exit(", ".join(name for name in needless if name in sys.modules) or 0)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_verb_that_is_typed_is_the_only_one_read():
+    script = """
+import sys
+from regraft.cli.__main__ import main
+sys.argv = ["regraft", *sys.argv[1:]]
+try:
+    main()
+except SystemExit as ended:
+    print(ended.code, sorted(name for name in sys.modules if name in ("regraft.cli.log", "regraft.cli.tune")))
+"""
+
+    def said(*words):
+        done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True)
+        return done.stdout.splitlines()[-1], done.stderr
+
+    assert said("log", "--help")[0] == "0 ['regraft.cli.log']"
+    last, told = said("lgo")
+    assert last == "2 ['regraft.cli.log', 'regraft.cli.tune']" and "log" in told
+
+
 def test_texts_lists_and_numbers_arrive():
     app = typer.Typer(cls=Verbs)
     seen = []

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "train"))
 from train_hosts import IMAGE, TEXT, full, image_network, images, same, text_network, texts, weights
 
 from regraft.testing import plain_loop
-from regraft.train import fit
+from regraft.train.fit import fit
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])

@@ -11,8 +11,9 @@ from train_hosts import TEXT, full, phase, plan, same, text_network, texts, weig
 from regraft.cache import Cache
 from regraft.errors import PlanError
 from regraft.plan.objective import parse
-from regraft.train import compiled, fit
+from regraft.train import compiled
 from regraft.train.compiled import missing_compiler
+from regraft.train.fit import fit
 
 TOP = [False, False, True, True]
 needs_compiler = pytest.mark.skipif(missing_compiler("cpu") is not None, reason=str(missing_compiler("cpu")))

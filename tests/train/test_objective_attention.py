@@ -14,8 +14,9 @@ from train_hosts import TEXT, block_outputs, full, phase, plan, same, text_netwo
 from regraft.cache import Cache
 from regraft.errors import PlanError
 from regraft.plan.objective import parse
-from regraft.train import checkpoint, fit
+from regraft.train import checkpoint
 from regraft.train.feed import LiveFeed
+from regraft.train.fit import fit
 from regraft.train.objective import Ask
 from regraft.train.objectives.stage_output import PLACES, SIDE, places
 from regraft.train.run import Run

@@ -13,8 +13,9 @@ from train_hosts import IMAGE, full, image_network, images, phase, plan, same, w
 from regraft import tasks
 from regraft.errors import PlanError
 from regraft.plan.objective import parse
-from regraft.train import checkpoint, fit
+from regraft.train import checkpoint
 from regraft.train.feed import LiveFeed
+from regraft.train.fit import fit
 from regraft.train.objectives.category_relation import calibration, held_out, logistic, relation_of, softmax, turned
 from regraft.train.objectives.co_tuning import SOURCE_HEAD
 from regraft.train.run import Run

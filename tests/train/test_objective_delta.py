@@ -15,8 +15,8 @@ from regraft.errors import PlanError
 from regraft.plan.objective import parse
 from regraft.surgery.heads import LinearHead
 from regraft.testing.hosts import trunk_of
-from regraft.train import fit
 from regraft.train.feed import LiveFeed
+from regraft.train.fit import fit
 from regraft.train.objective import Start
 from regraft.train.objectives.channel_attention import attention_of, channel_attention, importance
 from regraft.train.objectives.delta import last_of_each_size

@@ -20,8 +20,8 @@ from regraft.testing.examples import images
 from regraft.testing.objective_laws import Stopped, _StopAfter
 from regraft.testing.planning import toy_plan
 from regraft.testing.toy import toy_network
-from regraft.train import fit
 from regraft.train.feed import LiveFeed
+from regraft.train.fit import fit
 from regraft.train.objective import read
 from regraft.train.run import Run
 from regraft.train.step import gradients

@@ -9,7 +9,7 @@ import torch
 from train_hosts import TEXT, full, text_network, texts, weights
 
 from regraft.plan.objective import parse
-from regraft.train import fit
+from regraft.train.fit import fit
 from regraft.train.objective import Ask, Start, check
 from regraft.train.objectives.ewc import fisher_of
 

@@ -14,8 +14,9 @@ from regraft.errors import PlanError
 from regraft.plan.objective import parse
 from regraft.surgery.heads import LinearHead
 from regraft.testing.hosts import trunk_of
-from regraft.train import checkpoint, fit
+from regraft.train import checkpoint
 from regraft.train.feed import LiveFeed
+from regraft.train.fit import fit
 from regraft.train.objective import Ask
 from regraft.train.objectives.stage_output import pooled
 from regraft.train.run import Run

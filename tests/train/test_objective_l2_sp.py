@@ -11,7 +11,8 @@ from train_hosts import TEXT, Cell, full, phase, plan, text_network, texts, weig
 
 from regraft.plan.objective import parse
 from regraft.surgery.specs import Lora
-from regraft.train import checkpoint, fit
+from regraft.train import checkpoint
+from regraft.train.fit import fit
 from regraft.train.objectives.strength import Strength
 
 

@@ -13,7 +13,7 @@ from regraft.cache import Cache
 from regraft.plan.objective import parse
 from regraft.spec import InputSpec
 from regraft.surgery.heads import LinearHead
-from regraft.train import fit
+from regraft.train.fit import fit
 from regraft.trunk.network import Network
 from regraft.trunk.trunk import Trunk
 

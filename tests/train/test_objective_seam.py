@@ -16,8 +16,9 @@ from train_hosts import IMAGE, TEXT, full, image_network, images, phase, plan, s
 from regraft.cache import Cache
 from regraft.errors import PlanError
 from regraft.plan.objective import Objective, parse
-from regraft.train import checkpoint, fit
+from regraft.train import checkpoint
 from regraft.train.feed import LiveFeed
+from regraft.train.fit import fit
 from regraft.train.objective import Ask, TeacherLogits, check, read
 from regraft.train.run import Run
 from regraft.train.step import gradients

@@ -10,7 +10,8 @@ from train_hosts import IMAGE, TEXT, full, image_network, images, phase, plan, s
 
 from regraft.cache import Cache
 from regraft.errors import OutOfMemory
-from regraft.train import fit, step
+from regraft.train import step
+from regraft.train.fit import fit
 from regraft.train.recompute import recomputing
 
 

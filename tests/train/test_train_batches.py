@@ -8,10 +8,10 @@ import torch
 from train_hosts import IMAGE, TEXT, Arrays, full, image_network, images, same, text_network, texts, weights
 
 from regraft.errors import OutOfMemory
-from regraft.train import fit
 from regraft.train.ahead import ahead
 from regraft.train.course import Course
 from regraft.train.feed import LiveFeed, cuts, trim
+from regraft.train.fit import fit
 
 
 def trained(tmp_path, name, *, batch_size, accumulate, network=None, **settings):

@@ -13,8 +13,8 @@ from train_hosts import IMAGE, TEXT, full, image_network, images, phase, plan, s
 
 from regraft.cache.store import Cache
 from regraft.evaluate import linear
-from regraft.train import fit
 from regraft.train.ema import Ema
+from regraft.train.fit import fit
 from regraft.train.history import History
 from regraft.train.schedules import factor
 

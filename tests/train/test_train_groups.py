@@ -9,7 +9,8 @@ from train_hosts import IMAGE, TEXT, full, image_network, images, phase, plan, t
 from regraft.errors import PlanError, PreflightError, TrunkError
 from regraft.plan.cell import FROZEN, TRAIN, Cell
 from regraft.surgery.specs import Lora
-from regraft.train import fit, groups, transition
+from regraft.train import groups, transition
+from regraft.train.fit import fit
 from regraft.train.run import Run
 from regraft.train.transition import Standing
 from regraft.trunk.tensors import stage_digest

@@ -11,7 +11,7 @@ from train_hosts import TEXT, Block, phase, plan, same, text_network, texts, wei
 
 from regraft.cache.store import Cache
 from regraft.plan.caching import is_kept, shared
-from regraft.train import fit
+from regraft.train.fit import fit
 
 ROWS, VALID = 60, 25
 SMALL = 4

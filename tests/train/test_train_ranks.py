@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from train_hosts import TEXT, plan, text_network, texts, weights
 
-from regraft.train import fit
+from regraft.train.fit import fit
 
 SCRIPT = """
 import sys; sys.path.insert(0, {here!r})

@@ -8,8 +8,9 @@ from test_train_resume import KillAfter, Killed
 from train_hosts import TEXT, full, same, text_network, texts, weights
 
 from regraft.errors import TrainingDiverged
-from regraft.train import checkpoint, fit
+from regraft.train import checkpoint
 from regraft.train.checkpoint import GOOD_STEPS
+from regraft.train.fit import fit
 
 
 def with_faults(network, steps, stage=1):

@@ -20,7 +20,8 @@ from regraft.cache import Cache
 from regraft.errors import DamagedError, Interrupted, PlanError, RequestError, StorageError
 from regraft.plan.cell import Cell
 from regraft.surgery.specs import Lora
-from regraft.train import checkpoint, fit
+from regraft.train import checkpoint
+from regraft.train.fit import fit
 
 
 class Killed(Exception): ...
@@ -103,7 +104,8 @@ def test_a_process_that_gets_sigkill_resumes_bit_identical(tmp_path):
 import sys, time; sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
 from test_train_resume import text_case
-from regraft.train import checkpoint, fit
+from regraft.train import checkpoint
+from regraft.train.fit import fit
 checkpoint.EVERY_S, checkpoint.COST_LIMIT = 0.0, float("inf")
 class Slow:
     def on_phase(self, start): ...

@@ -12,8 +12,8 @@ import torch
 from train_hosts import TEXT, full, phase, plan, text_network, texts
 
 from regraft.plan.objective import parse
-from regraft.train import fit as train_network
 from regraft.train import used_rows
+from regraft.train.fit import fit as train_network
 from regraft.train.terms import Terms
 
 

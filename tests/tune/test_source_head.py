@@ -14,8 +14,8 @@ from regraft.plan.objective import parse
 from regraft.trunk.load import load
 from regraft.tune.conduct import requested
 from regraft.tune.job import open_data, open_job
+from regraft.tune.learned_from import settled
 from regraft.tune.source_head import source_head
-from regraft.tune.teacher import settled
 
 OPTIONS = {"strategy": "top(n=1)", "epochs": 1.0, "batch_size": 8, "objective": "co_tuning(weight=0.5, relation=direct)"}
 

@@ -36,8 +36,8 @@ VERBS = {
 }
 
 
-def application() -> typer.Typer:
-    """Every verb; their modules import nothing heavy until they are called."""
+def application(*only: str) -> typer.Typer:
+    """Every verb, or ``only`` these; their modules import nothing heavy until they are called."""
     app = typer.Typer(
         cls=Verbs,
         help="Fine-tune pretrained models: a plan you can read, frozen parts computed once, results with intervals.",
@@ -47,8 +47,8 @@ def application() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for verb, module in VERBS.items():
-        app.command(verb, cls=Verb)(import_module(module).run)
+    for verb in only or VERBS:
+        app.command(verb, cls=Verb)(import_module(VERBS[verb]).run)
     app.callback()(_options)
     return app
 
@@ -68,8 +68,9 @@ def _version(wanted: bool) -> None:
 
 
 def main() -> None:
+    typed = sys.argv[1:2]
     try:
-        application()()
+        application(*(typed if typed and typed[0] in VERBS else ()))()
     except RegraftError as error:
         if "--json" in sys.argv:
             emit_json({"schema": 1, "error": {"asked": error.asked, "found": error.found, "try": error.advice}})

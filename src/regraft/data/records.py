@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet
 
 from regraft.data import arrow, encoding
 from regraft.errors import DataError
@@ -60,11 +59,13 @@ class Columnar:
     """A Parquet file; class names that ``datasets`` stored beside integer labels are put back. See :class:`regraft.data.tables.TableFile`."""
 
     def __init__(self, path: Path) -> None:
+        from pyarrow import parquet
+
         self.path = path
         self.rejected: list[tuple[int, str]] = []
         self.said: list[str] = []
         try:
-            self._file = pyarrow.parquet.ParquetFile(path)
+            self._file = parquet.ParquetFile(path)
         except pa.ArrowInvalid as error:
             raise DataError(f"read {path}", f"not a Parquet file: {error}", "write it again, or give the table as CSV") from error
         self.columns = tuple(self._file.schema_arrow.names)

@@ -19,7 +19,7 @@ from regraft.plan.plan import Plan
 from regraft.train.history import Observer
 from regraft.train.objective import declared, read
 from regraft.trunk import machine
-from regraft.tune import teacher as teachers
+from regraft.tune import learned_from
 from regraft.tune.conduct import requested
 from regraft.tune.decide import decide
 from regraft.tune.execute import Execution
@@ -46,11 +46,11 @@ def distill(
     names = _names(teacher)
     request = replace(requested(data, options.pop("strategy", None) or STRATEGY, options), model=model)
     fixed = [where.get(name).digest[:12] for name in names]  # not by name: "parent" is a word of its own to an objective
-    objectives = teachers.settled(_taught(read(request.objective), fixed), where)
+    objectives = learned_from.settled(_taught(read(request.objective), fixed), where)
     job = open_student(request, open_data(request, work), model, where, work=work)
     if isinstance(job, Student):
-        teachers.settled(objectives, where, parent=job.start.digest)  # what starts from a generation has no classifier of the pretraining
-    plan = decide(job, machine.measure(), objectives=objectives, reasons=teachers.told(objectives, where))
+        learned_from.settled(objectives, where, parent=job.start.digest)  # what starts from a generation has no classifier of the pretraining
+    plan = decide(job, machine.measure(), objectives=objectives, reasons=learned_from.told(objectives, where))
     if on_plan:
         on_plan(plan)
     kind, parent = (Study, job.start.digest) if isinstance(job, Student) else (Execution, None)
@@ -75,7 +75,7 @@ def _taught(objectives: Objectives, names: Sequence[str]) -> Objectives:
 
 
 def _learns(one: Objective) -> bool:
-    return any(ask.what in teachers.FROM_GENERATIONS for ask in declared(one).asks)
+    return any(ask.what in learned_from.FROM_GENERATIONS for ask in declared(one).asks)
 
 
 def _shared(one: Objective, names: Sequence[str]) -> Objectives:

@@ -15,8 +15,8 @@ from regraft.grow.news import joined
 from regraft.grow.parent import GrownJob
 from regraft.train.closed_form import keys_of
 from regraft.tune import keeping
-from regraft.tune.execute import CACHE_BYTES
 from regraft.tune.kept import Kept
+from regraft.tune.weigh import CACHE_BYTES
 
 
 def features(memory: Memory, job: GrownJob) -> tuple[list[Kept], tuple[str, ...]]:

@@ -23,8 +23,8 @@ from regraft.plan.strategy import parse
 from regraft.spec import FORMS
 from regraft.train.closed_form import keys_of
 from regraft.tune import keeping
-from regraft.tune.execute import CACHE_BYTES
 from regraft.tune.kept import Kept
+from regraft.tune.weigh import CACHE_BYTES
 
 
 def forgetting(growth: Growth, memory: Memory, hooks: Hooks) -> Growing:

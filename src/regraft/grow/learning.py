@@ -42,7 +42,7 @@ from regraft.trunk import machine
 from regraft.trunk.measure import measure
 from regraft.trunk.network import HEAD
 from regraft.trunk.outline import Outline
-from regraft.tune import document, teacher
+from regraft.tune import document, learned_from
 from regraft.tune.decide import decide
 from regraft.tune.generation import Generation
 from regraft.tune.job import facts_of
@@ -216,10 +216,10 @@ def _cost_facts(job: GrownJob) -> cost.Facts:
 
 def stepping_plan(growth: Growth, job: GrownJob, strategy: Strategy, choice: Choice, *, memory: Memory, reasons: tuple[str, ...]) -> Plan:
     asked = growth.request.objective
-    objectives = teacher.settled(read(choice.objective if asked is None else asked), memory.store, parent=memory.record.digest)
+    objectives = learned_from.settled(read(choice.objective if asked is None else asked), memory.store, parent=memory.record.digest)
     job.request = replace(job.request, strategy=strategy)
     under = _protected(memory)
-    told = (*reasons, *teacher.told(objectives, memory.store))
+    told = (*reasons, *learned_from.told(objectives, memory.store))
     plan = decide(job, machine.measure(), objectives=objectives, reasons=told, under=under)
     if choice.share == 1 or "epochs" in growth.request.settings:
         return plan

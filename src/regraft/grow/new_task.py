@@ -29,7 +29,7 @@ from regraft.train.objective import read
 from regraft.trunk import machine
 from regraft.trunk.network import HEAD, Network
 from regraft.trunk.tensors import digests
-from regraft.tune import keeping, teacher
+from regraft.tune import keeping, learned_from
 from regraft.tune.decide import decide
 from regraft.tune.execute import Execution, Measured
 from regraft.tune.job import open_data, open_job
@@ -134,7 +134,7 @@ def branching(growth: Growth, memory: Memory, hooks: Hooks) -> Branching:
     job = job_of(replace(growth, request=request), memory, hooks, dataset=dataset, kind=HeadJob)
     assert strategy is not None and isinstance(job, HeadJob)
     job.merging = any(cell.trainable or cell.edit for phase in strategy(job.outline) for cell in phase.cells[:-1])
-    objectives = teacher.settled(read(request.objective), memory.store, parent=record.digest)
+    objectives = learned_from.settled(read(request.objective), memory.store, parent=record.digest)
     reasons = (f"new task: a further head, {growth.new_task!r}, on the trunk of {record.name}, which stays as it is", *job.told(), *said)
     run = Branching(
         job=job, plan=decide(job, machine.measure(), objectives=objectives, reasons=reasons), store=memory.store,

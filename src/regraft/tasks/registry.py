@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
 from regraft.errors import RequestError, suggest
-from regraft.tasks.classification import AUDIO_CLASSIFICATION, IMAGE_CLASSIFICATION, TEXT_CLASSIFICATION, TEXT_PAIR_CLASSIFICATION
-from regraft.tasks.language import CAUSAL_LANGUAGE_MODEL
-from regraft.tasks.multilabel import IMAGE_MULTILABEL, TEXT_MULTILABEL
-from regraft.tasks.ordinal import IMAGE_ORDINAL, TEXT_ORDINAL
-from regraft.tasks.preference import PREFERENCE
-from regraft.tasks.regression import IMAGE_REGRESSION, TEXT_PAIR_REGRESSION, TEXT_REGRESSION
-from regraft.tasks.segmentation import SEMANTIC_SEGMENTATION
-from regraft.tasks.several import several
-from regraft.tasks.speech import SPEECH_RECOGNITION
 from regraft.tasks.task import Task
-from regraft.tasks.text_table import TEXT_TABLE_CLASSIFICATION, TEXT_TABLE_REGRESSION
-from regraft.tasks.tokens import TOKEN_CLASSIFICATION
 
 GROUP = "regraft.tasks"
-BUILT_IN = {
-    task.name: task
-    for task in (
-        TEXT_CLASSIFICATION, IMAGE_CLASSIFICATION, AUDIO_CLASSIFICATION, TEXT_PAIR_CLASSIFICATION,
-        TEXT_REGRESSION, IMAGE_REGRESSION, TEXT_PAIR_REGRESSION, TEXT_ORDINAL, IMAGE_ORDINAL,
-        TEXT_MULTILABEL, IMAGE_MULTILABEL, TOKEN_CLASSIFICATION, SEMANTIC_SEGMENTATION, SPEECH_RECOGNITION,
-        TEXT_TABLE_CLASSIFICATION, TEXT_TABLE_REGRESSION,
-        CAUSAL_LANGUAGE_MODEL, PREFERENCE,
-    )
-}  # fmt: skip
+FILES = {
+    "classification": ("text-classification", "image-classification", "audio-classification", "text-pair-classification"),
+    "language": ("causal-language-model",),
+    "multilabel": ("text-multilabel", "image-multilabel"),
+    "ordinal": ("text-ordinal", "image-ordinal"),
+    "preference": ("preference",),
+    "regression": ("text-regression", "image-regression", "text-pair-regression"),
+    "segmentation": ("semantic-segmentation",),
+    "several": ("text-multitask", "text-pair-multitask", "image-multitask", "audio-multitask"),
+    "speech": ("speech-recognition",),
+    "text_table": ("text-table-classification", "text-table-regression"),
+    "tokens": ("token-classification",),
+}
+"""Of this room -> the tasks in it, read when one is asked for; each stands there under its name in capitals."""
+BUILT_IN = {name: file for file, names in FILES.items() for name in names}
 
 
 @cache
@@ -52,13 +47,17 @@ def of(name: str) -> Task:
             f"task {taken[0]!r}", f"{points[taken[0]].value} would replace the built-in one", "register it under another name"
         )
     if name in BUILT_IN:
-        return BUILT_IN[name]
+        return _built_in(name)
     if name not in points:
         raise RequestError(f"task {name!r}", "no task of that name", suggest(name, names()))
     task: Task = points[name].load()
     return task
 
 
-SEVERAL = ("text-multitask", "text-pair-multitask", "image-multitask", "audio-multitask")
-BUILT_IN.update({name: several(name, of) for name in SEVERAL})
-"""Several tasks as one; each finds its members by their names."""
+@cache
+def _built_in(name: str) -> Task:
+    file = import_module(f"regraft.tasks.{BUILT_IN[name]}")
+    if BUILT_IN[name] == "several":  # each finds its members by their names
+        return file.several(name, of)
+    task: Task = getattr(file, name.upper().replace("-", "_"))
+    return task

@@ -26,8 +26,8 @@ from regraft.testing.model_laws import LIMIT_BYTES, logits_of
 from regraft.testing.plan_laws import check_plan
 from regraft.testing.planning import toy_plan
 from regraft.testing.toy import WIDTH, ToyTrunk, toy_network
-from regraft.train import fit
 from regraft.train.feed import LiveFeed
+from regraft.train.fit import fit
 from regraft.train.objective import Ask, TeacherLogits, check, read
 from regraft.train.run import Run
 from regraft.train.step import gradients

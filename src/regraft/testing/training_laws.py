@@ -18,7 +18,7 @@ from regraft.data.encode import Encoded, prepare
 from regraft.plan.plan import Plan
 from regraft.testing.law import law
 from regraft.testing.model_laws import LIMIT_BYTES, logits_of
-from regraft.train import fit
+from regraft.train.fit import fit
 from regraft.train.groups import check_partition
 from regraft.train.history import EpochRecord, History, PhaseStart, StepRecord
 from regraft.train.run import Run

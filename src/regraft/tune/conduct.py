@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from regraft import lineage, tasks
@@ -24,16 +22,17 @@ from regraft.data.mirrored import Mirrored
 from regraft.errors import DataError, RequestError
 from regraft.plan.plan import Plan
 from regraft.plan.strategy import Strategy
-from regraft.train import lr_range
-from regraft.train.history import Observer
-from regraft.train.objective import Ask, read
+from regraft.train.objective import read
 from regraft.trunk import machine
-from regraft.tune import compiling, reference, teacher, weigh
+from regraft.tune import compiling, learned_from, weigh
 from regraft.tune.decide import FIND, decide, forecast, pace
-from regraft.tune.execute import CACHE_BYTES, Execution
-from regraft.tune.generation import Generation
 from regraft.tune.job import Job, Work, candidates, no_work, open_data, open_job, speaks
 from regraft.tune.request import Request
+from regraft.tune.weigh import CACHE_BYTES
+
+if TYPE_CHECKING:
+    from regraft.train.history import Observer
+    from regraft.tune.generation import Generation
 
 __all__ = ["plan", "tune"]
 OWN = ("model", "task", "objective", "input", "target", "name", "allow_rejected")
@@ -77,6 +76,8 @@ def tune(
         made, job = _planned(request, where, probing=True, work=work)
     if on_plan:
         on_plan(made)
+    from regraft.tune.execute import Execution  # whoever asks for a plan alone need not wait for all that trains and reports
+
     run = Execution(
         job=job, plan=made, store=where, name=request.run_name, observer=observer, resume=resume, command=command, profiled=profiled
     )
@@ -103,20 +104,21 @@ def of_plan(made: Plan, options: Mapping[str, Any]) -> Request:
 
 def _planned(request: Request, store: lineage.Store, *, probing: bool, work: Work) -> tuple[Plan, Job]:
     """The plan and the job that it was made from. A model or a strategy that was not given is chosen by a probe, where probing is on."""
-    asked = teacher.settled(read(request.objective), store)
+    asked = learned_from.settled(read(request.objective), store)
     dataset = open_data(request, work)
     objectives = asked or read(tasks.of(dataset.task).objective)
     cache = Cache(store.cache_folder, CACHE_BYTES)
     job, found, reasons = _model(request, dataset, cache, work, whole=probing)
     if found is None and probing and request.strategy is None:
         found = _probe(job, cache)
-    first = (*reasons, *teacher.told(objectives, store))
+    first = (*reasons, *learned_from.told(objectives, store))
     made = decide(job, machine.measure(), objectives=objectives, probe=found, reasons=first)
     if probing and _mirrors_unasked(made, job) and (lost := _mirror_loss(job, cache, probed=found is not None)):
         made = decide(job, machine.measure(), objectives=objectives, probe=found, mirror_loss=lost, reasons=first)
     if request.settings.get("lr") == FIND:
-        reference.refer(job, cache)
-        made = _with_found_rate(made, job, teacher.asked(made, job, store, cache=cache))
+        from regraft.tune.found_rate import with_found_rate
+
+        made = with_found_rate(made, job, store, cache)
     weighed = weigh.weighed(made, job, gflops=pace(job, machine.measure()), folder=store.cache_folder, limit_bytes=CACHE_BYTES)
     told = made if weighed == made else forecast(weighed, job, machine.measure())
     return compiling.decided(told, machine.measure(), job.trunk.family), job
@@ -191,14 +193,3 @@ def _features(job: Job, encoded: Encoded, cache: Cache | None) -> NDArray[np.flo
 def _same(encoded: Encoded) -> NDArray[np.intp]:
     """(n,): equal where the examples are."""
     return np.unique(encoded.digests.keys, return_inverse=True)[1]
-
-
-def _with_found_rate(made: Plan, job: Job, asked: Mapping[Ask, Any]) -> Plan:
-    network = job.network(dropout=made.settings.dropout, seed=made.settings.seed)
-    with torch.random.fork_rng():
-        train = job.learned("train", made.settings)
-        found = lr_range.find(network, made, job.fitting(train), {"train": train, "asked": asked})
-    settings = replace(made.settings, lr=found.suggested)
-    reason = f"lr {found.suggested:.2g}: a tenth of the rate at which the loss was lowest in a range test of {len(found.curve)} steps (Smith 2015)"
-    kept = tuple(r for r in made.reasons if not r.startswith("lr "))
-    return forecast(replace(made, settings=settings, reasons=(*kept, reason)), job, machine.measure())

@@ -38,7 +38,7 @@ def decide(
     job: Job, machine: Machine, *, objectives: Objectives = (), probe: ProbeResult | None = None, mirror_loss: float = 0.0, reasons: tuple[str, ...] = (),
     under: Mapping[str, Any] | None = None,
 ) -> Plan:  # fmt: skip
-    """The plan for ``job``, checked, with its forecast. ``objectives``: settled (``tune.teacher``). ``mirror_loss``: as in ``Facts``. ``reasons``: sentences that come
+    """The plan for ``job``, checked, with its forecast. ``objectives``: settled (``tune.learned_from``). ``mirror_loss``: as in ``Facts``. ``reasons``: sentences that come
     first (why this model). ``under``: settings that whoever conducts the run puts over the advised ones and under those of the person."""
     asked_for, conducted = dict(job.request.settings), dict(under or {})
     given = {**conducted, **asked_for}

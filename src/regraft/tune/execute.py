@@ -38,8 +38,8 @@ from regraft.tune.doubts import doubts
 from regraft.tune.generation import Generation
 from regraft.tune.job import Job
 from regraft.tune.profile import Profiled, told
+from regraft.tune.weigh import CACHE_BYTES
 
-CACHE_BYTES = 20 << 30
 ROOM_FOR_CROPS = 1.15
 
 

@@ -28,7 +28,6 @@ from regraft.plan.strategy import parse
 from regraft.plan.surgery import parse_surgery, split_model
 from regraft.surgery import heads
 from regraft.surgery.decoder_outline import decoder_outline
-from regraft.surgery.operation import operate_on_trunk
 from regraft.tasks import Task
 from regraft.trunk import load as models
 from regraft.trunk import pace
@@ -195,6 +194,8 @@ def open_trunk(
     heads.strip(trunk)
     if not surgery:
         return trunk, ()
+    from regraft.surgery.operation import operate_on_trunk
+
     records = operate_on_trunk(trunk, parse_surgery(surgery))
     trunk.reference = f"{trunk.reference}+{surgery}"
     return trunk, tuple(record.json() for record in records)

@@ -22,7 +22,6 @@ from regraft.data import Split
 from regraft.data.encode import Encoded, encode
 from regraft.data.load import load_known
 from regraft.errors import PlanError, suggest
-from regraft.plan.objective import Objective, Objectives
 from regraft.plan.plan import Plan
 from regraft.serve import rebuild
 from regraft.spec import SPLITS
@@ -35,10 +34,9 @@ from regraft.tune.job import Job, Work, no_work
 from regraft.tune.kept_answers import kept_answers
 from regraft.tune.source_head import source_head
 
-PARENT, TRAIN = "parent", "train"
+TRAIN = "train"
 FORMS = {"features": pooled, "attention": places}
 """Of what leaves its stages."""
-FROM_GENERATIONS = ("logits", *FORMS)
 
 
 class Teacher:
@@ -103,39 +101,6 @@ class Teacher:
         if split.parts == "row":  # by its own columns
             split = replace(split, facts=rebuilt.task.facts)
         return encode(split, rebuilt.spec, rebuilt.tokenizer, max_length=rebuilt.max_length)
-
-
-def settled(objectives: Objectives, store: lineage.Store, *, parent: str | None = None) -> Objectives:
-    """Every objective checked, and each teacher fixed by the start of its digest: a name may move, a plan must not.
-
-    ``parent``: the generation that the run goes on from, if any. Raises ``PlanError``, ``LineageError``.
-    """
-    return tuple(_fixed(one, store, parent) for one in objectives)
-
-
-def _fixed(one: Objective, store: lineage.Store, parent: str | None) -> Objective:
-    asked = declared(one).asks
-    if parent is not None and any(ask.what == "source_head" for ask in asked):
-        raise PlanError(f"{one.name} from {store.get(parent).name}", "the classifier of the pretraining reads features that its trunk has moved away from",
-                        "distill or l2_sp, which start from the parent; or regraft tune, which starts from the pretrained model")  # fmt: skip
-    asks = [ask for ask in asked if ask.what in FROM_GENERATIONS]
-    if not asks:
-        return one
-    if asks[0].of == PARENT and parent is None:
-        raise PlanError(
-            f"{one}: learn from the parent", "this run has none: it starts from a pretrained model", f"{one.name}(teacher=NAME)"
-        )
-    reference = parent if asks[0].of == PARENT and parent is not None else asks[0].of
-    return one.with_options(teacher=store.get(reference).digest[:12])
-
-
-def told(objectives: Objectives, store: lineage.Store) -> tuple[str, ...]:
-    """A sentence for each teacher: which generation it is."""
-    asks = dict.fromkeys(ask.of for one in objectives for ask in declared(one).asks if ask.what in FROM_GENERATIONS)
-    records = [store.get(of) for of in asks]
-    return tuple(
-        f"teacher {record.digest[:12]}: {record.name}, {record.manifest['model']} by {record.manifest['strategy']}" for record in records
-    )
 
 
 def asked(

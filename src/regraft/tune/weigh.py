@@ -16,6 +16,8 @@ from regraft.tune.job import Job
 
 NOTICEABLE_S = 1.0
 """A loss below it is not worth a choice: rates that were measured in a moment are no better than that."""
+CACHE_BYTES = 20 << 30
+"""What the cache of a store may hold."""
 DISK_FRACTION = 0.8
 """Of the free disk, what the cache may take."""
 
