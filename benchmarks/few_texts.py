@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10, help="of the Trainer")
     parser.add_argument("--lr", type=float, default=3e-4, help="of the Trainer")
     parser.add_argument("--autogluon-epochs", type=int, default=5)
+    parser.add_argument("--only", nargs="*", default=[], help="contestants whose names begin so")
     parser.add_argument("--quick", action="store_true", help="a look whether it runs: four classes, five texts of each, once")
     args = parser.parse_args()
     if args.quick:
@@ -54,11 +55,15 @@ def main() -> None:
         }
         if args.autogluon:
             contestants["AutoGluon"] = peer(args.autogluon, "autogluon_text.py", data, "--epochs", str(args.autogluon_epochs))
+            tuned = ["--lr", "4e-4", "--batch-size", "32"]
+            contestants["AutoGluon, 4e-4 in batches of 32"] = [*contestants["AutoGluon"], *tuned]
         if args.setfit:
             contestants["SetFit"] = peer(args.setfit, "setfit_text.py", data, "--steps", str(args.setfit_steps))
         for name in ("autogluon", "setfit"):
             if not getattr(args, name):
                 print(f"{name} is left out: --{name} names the interpreter of its environment", file=sys.stderr)
+        if args.only:
+            contestants = {name: command for name, command in contestants.items() if name.startswith(tuple(args.only))}
         note = (f"first 20 of each class; Trainer {args.epochs} epochs at {args.lr:g} in batches of 16 grouped by length; AutoGluon's defaults but for "
                 f"{args.autogluon_epochs} epochs and the checkpoint; SetFit {args.setfit_steps} steps of 16 pairs")  # fmt: skip
         compare("few texts: banking77", contestants, repeats=args.repeats, reference="regraft, its default", note=note)

@@ -44,7 +44,9 @@ def main() -> None:
     parser.add_argument("job", choices=["probe", "top1", "top2", "full"])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--rows", type=int, default=0, help="use only so many training rows")
-    parser.add_argument("--defaults", action="store_true", help="beside them the Trainer at its defaults: batches of 8, every text padded to 128")
+    parser.add_argument(
+        "--defaults", action="store_true", help="beside them the Trainer at its defaults: batches of 8, every text padded to 128"
+    )
     parser.add_argument("--quick", action="store_true", help="a look whether it runs: 300 rows, once")
     args = parser.parse_args()
     if args.quick:
