@@ -26,6 +26,12 @@ def of_bytes(*parts: bytes | bytearray | memoryview) -> str:
     return hasher.hexdigest()
 
 
+def of_text(text: str) -> str:
+    """``of_bytes`` of the text in UTF-8, for the many short ones."""
+    data = text.encode()
+    return hashlib.sha256(len(data).to_bytes(8, "little") + data).hexdigest()
+
+
 def of_pieces(pieces: Iterable[bytes], size: int) -> str:
     """``of_bytes`` of one part of ``size`` bytes, which comes in pieces."""
     hasher = hashlib.sha256(size.to_bytes(8, "little"))

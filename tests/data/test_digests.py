@@ -12,6 +12,10 @@ from regraft.data.digests import CHUNK, Digests
 TEXTS = [digest.of_bytes(str(number).encode()) for number in range(CHUNK + 3)]
 
 
+def test_a_text_is_hashed_as_its_bytes_are() -> None:
+    assert [digest.of_text(text) for text in ("", "card", "卡 ü")] == [digest.of_bytes(text.encode()) for text in ("", "card", "卡 ü")]
+
+
 def in_pieces(texts: list[str]) -> Digests:
     return Digests(pa.chunked_array([pa.array(texts[:5]), pa.array(texts[5:])]))
 

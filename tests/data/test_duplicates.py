@@ -95,5 +95,12 @@ def test_images_within_three_bits_and_grey_levels_are_grouped():
     assert (np.delete(found, 200) == np.delete(np.arange(300), 200)).all()
 
 
+def test_how_many_texts_are_worked_on_at_once_changes_nothing(monkeypatch):
+    texts = [f"question {'abcdefgh'[n % 7] * (n % 5 + 1)} about card {n // 3} and the fee" for n in range(40)]
+    whole = duplicates._signatures(*duplicates._shingles(pa.chunked_array([texts])))
+    monkeypatch.setattr(duplicates, "CACHED_TEXTS", 7)
+    assert np.array_equal(duplicates._signatures(*duplicates._shingles(pa.chunked_array([texts]))), whole)
+
+
 def test_no_texts_are_no_groups():
     assert groups([]) == []

@@ -60,6 +60,8 @@ def test_every_family_is_counted_without_its_weights(name, monkeypatch):
     assert all(torch.equal(value, before[key]) for key, value in trunk.host.state_dict().items())
     assert (torch.equal(rng, torch.get_rng_state()), trunk.host.training) == (True, training)
     assert not any(module._forward_pre_hooks for module in trunk.host.modules())
+    monkeypatch.setattr("regraft.trunk.measure.OFTEN", set())
+    assert measure(trunk, 1600 if trunk.input.kind == "audio" else 8) == outline, "a repeated block counts as the first one did"
 
 
 def unique(trunk: Trunk) -> list[nn.Parameter]:

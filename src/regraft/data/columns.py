@@ -65,7 +65,7 @@ class Facts:
             total,
             len(present),
             sum(len(value) * count for value, count in present.items()) / max(total, 1),
-            share(_is_number),
+            share(lambda value: " " not in value and _is_number(value)),
             share(lambda value: " " in value or not value.isascii()),
             share(lambda value: lowered[value].endswith(IMAGES)),
             share(lambda value: lowered[value].endswith(SOUNDS)),

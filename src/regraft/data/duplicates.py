@@ -25,6 +25,7 @@ SAME_BITS, LOOSE_BITS = 3, 8
 SAME_GREY, LOOSE_GREY = 3.0, 6.0  # grey levels of 255, on average
 NEIGHBOURS = 4
 CHUNK_TEXTS = 20_000
+CACHED_TEXTS = 2_000  # what is worked out for so many stays in a processor's cache
 CHUNK_PAIRS = 50_000
 Pairs = tuple[np.ndarray, np.ndarray]
 
@@ -119,8 +120,8 @@ def _verified(pairs: Pairs, same: Callable[[np.ndarray, np.ndarray], np.ndarray]
 def _shingles(texts: pa.ChunkedArray) -> Pairs:
     """The sets of shingles of all texts, one after the other, sorted within each: (total,) uint32 hashes, and (n + 1,) where each set starts."""
     sets, counts = [np.zeros(0, np.uint32)], [np.zeros(0, np.int64)]
-    for at in range(0, len(texts), CHUNK_TEXTS):
-        chunk = [f" {text} " for text in texts.slice(at, CHUNK_TEXTS).to_pylist()]
+    for at in range(0, len(texts), CACHED_TEXTS):
+        chunk = [f" {text} " for text in texts.slice(at, CACHED_TEXTS).to_pylist()]
         lengths = np.fromiter(map(len, chunk), np.int64, len(chunk))
         codes = np.frombuffer("".join(chunk).encode("utf-32-le"), "<u4").astype(np.uint32)
         windows = np.maximum(lengths - SHINGLE + 1, 0)
@@ -136,22 +137,30 @@ def _shingles(texts: pa.ChunkedArray) -> Pairs:
 def _mix(value: np.ndarray) -> np.ndarray:
     """Spread 32-bit values evenly (the finaliser of MurmurHash3), in place."""
     high = np.empty_like(value)
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
         value ^= np.right_shift(value, np.uint32(shift), out=high)
         value *= np.uint32(factor)
+    value ^= np.right_shift(value, np.uint32(16), out=high)
     return value
 
 
 def _signatures(shingles: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """(n, BANDS) uint64: each the hash of the ROWS smallest shingles under as many random orders."""
-    orders = np.random.default_rng(20_230_517).integers(1, 2**32, BANDS * ROWS, dtype=np.uint32)
     bands = np.zeros((len(starts) - 1, BANDS), np.uint64)
+    for at in range(0, len(bands), CACHED_TEXTS):
+        some = starts[at : at + CACHED_TEXTS + 1]
+        _sign(bands[at : at + CACHED_TEXTS], shingles[some[0] : some[-1]], some[:-1] - some[0])
+    return bands
+
+
+def _sign(bands: np.ndarray, shingles: np.ndarray, starts: np.ndarray) -> None:
+    """Write the signatures of some texts into ``bands``."""
+    orders = np.random.default_rng(20_230_517).integers(1, 2**32, BANDS * ROWS, dtype=np.uint32)
     for index, salt in enumerate(orders):
-        smallest = np.minimum.reduceat(_mix(shingles ^ salt), starts[:-1]) if len(shingles) else np.zeros(0, np.uint32)
+        smallest = np.minimum.reduceat(_mix(shingles ^ salt), starts)
         band = index // ROWS
         bands[:, band] = (bands[:, band] ^ smallest) * np.uint64(0x9E3779B97F4A7C15)
         bands[:, band] ^= bands[:, band] >> np.uint64(29)
-    return bands
 
 
 def _band_pairs(bands: np.ndarray) -> Pairs:

@@ -65,7 +65,7 @@ def collect(
     done = 0
     for raw in raws:
         rejected += raw.rejected
-        kept: dict[str, list] = {name: [] for name in SCHEMA.names}
+        kept: list[tuple[str | None, int, str, str, int]] = []
         looks = _looks(raw, near) if kind == "image" else _sounds(raw, sounds) if kind == "audio" else map(_read, raw.inputs)
         for text, label, where, given, seen in zip(raw.inputs, raw.labels, raw.where, raw.splits, looks, strict=True):
             fault = seen.fault or _fault(label, given, may_be_blank)
@@ -73,13 +73,16 @@ def collect(
                 rejected.append(Rejected(where, fault, split_of(given) or ""))
                 continue
             side = SPLITS.index(split_of(given) or "") if given else UNDECIDED
-            row = (text, labels.setdefault(label or "", len(labels)), seen.digest, where, side)
-            for column, value in zip(kept.values(), row, strict=True):
-                column.append(value)
+            kept.append((text, labels.setdefault(label or "", len(labels)), seen.digest, where, side))
             if seen.thumb is not None:
                 dhash.append(seen.dhash)
                 thumbs.append(seen.thumb)
-        spool.write(pa.RecordBatch.from_arrays([arrow.array(kept[field.name], field.type) for field in SCHEMA], schema=SCHEMA))
+        columns = zip(*kept, strict=True) if kept else [()] * len(SCHEMA)
+        spool.write(
+            pa.RecordBatch.from_arrays(
+                [arrow.array(column, kind) for column, kind in zip(columns, SCHEMA.types, strict=True)], schema=SCHEMA
+            )
+        )
         done += len(raw.inputs)
         if progress:
             progress("reading", done, total)
@@ -89,7 +92,7 @@ def collect(
 
 def _read(text: str | None) -> Look:
     """``isspace`` counts the separator of parts as a space: a pair of nothing is nothing."""
-    return Look("", digest.of_bytes(text.encode())) if text and not text.isspace() else Look("empty text")
+    return Look("", digest.of_text(text)) if text and not text.isspace() else Look("empty text")
 
 
 def _looks(raw: Raw, near: bool) -> Iterator[Look]:

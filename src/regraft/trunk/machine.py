@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 SIDE = 768  # of the square matrices that are multiplied: the order of a transformer's layers
 CPU_SIDE = 512  # smaller ones fill a processor already
-LEAST_S = 0.02  # a rate is the best of products timed for so long
-UPDATED = 4 << 20  # parameters that the timed update moves
+LEAST_S = 0.01  # a rate is the best of products timed for so long
+UPDATED = 2 << 20  # parameters that the timed update moves
 WORTH_IT = 1.2  # a lower precision is taken where it is at least so much faster
 
 

@@ -14,7 +14,7 @@ from regraft.trunk.outline import Outline
 from regraft.trunk.trunk import Inputs, Trunk
 
 FIRST = 2
-"""Examples of the first, warming pass; each timed pass that follows has twice as many as the one before, four times where passes are quick."""
+"""Examples of the first, warming pass; each timed pass that follows has twice as many as the one before, eight times where passes are quick."""
 QUICK_S = 0.05
 ENOUGH_S = 0.5
 """Once this much time is spent, no further pass is begun."""
@@ -57,7 +57,7 @@ def _examples_per_s(trunk: Trunk, inputs: Inputs) -> float:
     while not best or (spent < ENOUGH_S and whole < REPEATS):
         took = _seconds(trunk, inputs, count)
         spent, best, whole = spent + took, max(best, count / took), whole + (count == most)
-        count = min((4 if took < QUICK_S else 2) * count, most)
+        count = min((8 if took < QUICK_S else 2) * count, most)
     return best
 
 

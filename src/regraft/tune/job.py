@@ -40,6 +40,8 @@ from regraft.tune.request import Request
 
 TIMED = 32
 """Examples that a pass is timed on, at most."""
+TIMED_TEXTS = 16
+"""Of texts, which are of all lengths: padded to the longest, they are as many tokens as a batch of twice as many that are of one length."""
 SAMPLED = 1024
 """Texts that stand for all training examples where nothing is going to be trained."""
 Work = Callable[[str, int, int], None]
@@ -88,7 +90,7 @@ class Job:
     def gflops(self) -> float:
         """1e9 operations a second that this machine reaches on this trunk, over the first training examples."""
         train = self.sample
-        rows = np.arange(min(TIMED, len(train)))
+        rows = np.arange(min(TIMED_TEXTS if self.dataset.kind == "text" else TIMED, len(train)))
         length = 0.0 if train.lengths is None else float(train.lengths[rows].max())
         return pace.gflops(self.trunk, prepare(train.batch(rows), self.trunk.input), self.outline, mean_length=length)
 
