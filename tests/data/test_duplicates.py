@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from regraft.data import duplicates, keys
@@ -30,6 +32,13 @@ def groups(texts: list[str], **options: float) -> list[int]:
 )
 def test_the_key_is_what_is_left_when_dress_is_taken_off(text, key):
     assert keys.normalised(pa.array([text])).to_pylist() == [key]
+
+
+def test_punctuation_and_spaces_become_one_space_wherever_they_stand():
+    pieces = ["a", "é", "中", " ", "  ", ",", "- ", " \u3000", "\t", "\u00a0", "\u2028", "\x00", "$", "_"]
+    texts = pa.array(["".join(each) for each in itertools.product(pieces, repeat=4)])
+    plainly = pc.replace_substring_regex(texts, r"[\p{P}\p{Z}\p{C}]+", " ")
+    assert pc.replace_substring_regex(texts, keys.NOT_SAID, " ").equals(plainly)
 
 
 def test_hashes_of_texts_never_change():

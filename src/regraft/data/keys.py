@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from regraft.data import arrow
 
 DIGITS = r"\p{Nd}+"
-NOT_SAID = r"[\p{P}\p{Z}\p{C}]+"
+NOT_SAID = r" *(?:[\p{P}\p{C}]|[^\P{Z} ])[\p{P}\p{Z}\p{C}]*|  +"
+"""Punctuation and spaces, as many as stand together; but for the one space between two words, which stays what it is: most of them are."""
 NOTHING = arrow.array([""], pa.string())[0]
 
 

@@ -6,11 +6,10 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -27,8 +26,7 @@ BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # wha
 Seen = TypeVar("Seen")
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(NamedTuple):
     """One image file. ``fault`` is empty for a readable image; ``digest``: of the file's bytes; ``pixels``: digest of size and decoded RGB
     pixels, filled when all was decoded; ``dhash``: 64 bits; ``thumb``: (16, 16) grey uint8; ``size``: (width, height)."""
 

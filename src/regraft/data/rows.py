@@ -55,14 +55,14 @@ class Tables:
                 yield from self._of_file(split, file)
 
     def _of_file(self, split: str, file: TableFile) -> Iterator[Raw]:
-        named = self.columns
+        named, called = self.columns, file.path.name
         wanted = list(dict.fromkeys([*named.inputs, *named.targets, *([named.split] if named.split else [])]))
         for batch in file.batches(wanted):
             inputs = self._inputs([batch.column(name).to_pylist() for name in named.inputs])
-            where = [f"{file.path.name} row {row}" for row in batch.column("row").to_pylist()]
+            where = [f"{called} row {row}" for row in batch.column("row").to_pylist()]
             splits = [value or "(empty)" for value in batch.column(named.split).to_pylist()] if named.split else [split] * len(where)
             yield Raw(inputs, self._labels([batch.column(name).to_pylist() for name in named.targets]), where, splits)
-        yield Raw([], [], [], [], [Rejected(f"{file.path.name} row {row}", reason, split) for row, reason in file.rejected])
+        yield Raw([], [], [], [], [Rejected(f"{called} row {row}", reason, split) for row, reason in file.rejected])
 
     def _labels(self, columns: list[list[str | None]]) -> list[str | None]:
         if self.form.target == "several":

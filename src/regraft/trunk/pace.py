@@ -14,8 +14,10 @@ from regraft.trunk.outline import Outline
 from regraft.trunk.trunk import Inputs, Trunk
 
 FIRST = 2
-"""Examples of the first, warming pass; each timed pass that follows has twice as many as the one before, eight times where passes are quick."""
+"""Examples of the first, warming pass; each timed pass that follows has twice as many as the one before."""
 QUICK_S = 0.05
+MORE = 8
+"""Times as many instead of twice, after a pass that was quick."""
 ENOUGH_S = 0.5
 """Once this much time is spent, no further pass is begun."""
 REPEATS = 2
@@ -52,12 +54,13 @@ def _examples_per_s(trunk: Trunk, inputs: Inputs) -> float:
     """Of the fastest pass. What a pass costs however few its examples are is not to be counted for each of them, so they become more while time allows."""
     most = len(next(iter(inputs.values())))
     count = min(FIRST, most)
-    _seconds(trunk, inputs, count)
+    if _seconds(trunk, inputs, count) < QUICK_S:
+        count = min(MORE * count, most)
     spent, best, whole = 0.0, 0.0, 0
     while not best or (spent < ENOUGH_S and whole < REPEATS):
         took = _seconds(trunk, inputs, count)
         spent, best, whole = spent + took, max(best, count / took), whole + (count == most)
-        count = min((8 if took < QUICK_S else 2) * count, most)
+        count = min((MORE if took < QUICK_S else 2) * count, most)
     return best
 
 
