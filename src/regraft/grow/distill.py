@@ -49,7 +49,8 @@ def distill(
     objectives = learned_from.settled(_taught(read(request.objective), fixed), where)
     job = open_student(request, open_data(request, work), model, where, work=work)
     if isinstance(job, Student):
-        learned_from.settled(objectives, where, parent=job.start.digest)  # what starts from a generation has no classifier of the pretraining
+        # what starts from a generation has no classifier of the pretraining
+        learned_from.settled(objectives, where, parent=job.start.digest)
     plan = decide(job, machine.measure(), objectives=objectives, reasons=learned_from.told(objectives, where))
     if on_plan:
         on_plan(plan)
