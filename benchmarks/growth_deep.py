@@ -43,12 +43,13 @@ def main() -> None:
     parser.add_argument("--grow", help="strategy of the later steps; by default that of the deep way")
     parser.add_argument("--epochs", type=float)
     parser.add_argument("--grow-epochs", type=float, help="of the later steps, where not as many as --epochs")
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--per-class", type=int, default=0)
     parser.add_argument("--only", choices=("deep", "naive", "joint"), action="append")
     parser.add_argument("--work", type=Path)
     parser.add_argument("--minutes", type=float, default=1e9)
     asked = parser.parse_args()
-    settings = {"epochs": asked.epochs} if asked.epochs else {}
+    settings = {"seed": asked.seed, **({"epochs": asked.epochs} if asked.epochs else {})}
     with tempfile.TemporaryDirectory() as scratch:
         run = Comparison(asked.work or Path(scratch), settings, asked)
         {"steps": steps, "halves": halves, "shift": shift}[asked.what](asked.data, run, asked.per_class)
