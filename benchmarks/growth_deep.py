@@ -91,10 +91,9 @@ class Comparison:
     def sequence(self, folders: list[Path], everything: Path) -> None:
         """All three on the same steps."""
         measured = {**{str(number): folder for number, folder in enumerate(folders, 1)}, "all": everything}
-        first = self.tuned(folders[0], "first")
-        self.told("first", 1, *first, measured)
+        begun = self.told("first", 1, *self.tuned(folders[0], "first"), measured)
         for kind, more in (("deep", {}), ("naive", UNPROTECTED)):
-            name, self.best = "first", {"1": accuracy(first[0], folders[0])["value"]}
+            name, self.best = "first", begun
             for number, folder in enumerate(folders[1:], 2):
                 if kind in self.only:
                     child = self.grown(name, folder, f"{kind}-{number}", **more)
@@ -103,10 +102,11 @@ class Comparison:
         if "joint" in self.only:
             self.told("joint", len(folders), *self.tuned(everything, "joint"), measured)
 
-    def told(self, kind: str, step: int, generation: Any, seconds: dict[str, float] | None, measured: dict[str, Path]) -> None:
+    def told(self, kind: str, step: int, generation: Any, seconds: dict[str, float] | None, measured: dict[str, Path]) -> dict[str, float]:
+        """Its accuracies on what came with each step so far."""
         manifest = generation.record.manifest
         known = set(generation.classes)
-        found = {what: accuracy(generation, folder) for what, folder in measured.items()
+        found = {what: generation.evaluate(str(folder), split="test")["metrics"]["accuracy"] for what, folder in measured.items()
                  if {label for _, label in read(folder / "test.csv")} <= known}  # fmt: skip
         met = {what: one["value"] for what, one in found.items() if what != "all" and int(what) <= step}
         forgetting = self.forgotten(met) if kind in ("deep", "naive") else None
@@ -115,16 +115,13 @@ class Comparison:
         say(kind, step=step, seconds=seconds, classes=len(known), accuracy=found, forgetting=forgetting, so_far=generation.metrics["test"]["accuracy"],
             gate=gate.get("passed"), lost=len(gate.get("lost", [])), strategy=manifest["plan"]["strategy"],
             epochs=manifest["plan"]["settings"]["epochs"], lr=manifest["plan"]["settings"]["lr"], sweep=sweep)  # fmt: skip
+        return met
 
     def forgotten(self, now: dict[str, float]) -> float:
         """How far, in the mean, the earlier steps' accuracies are below the best that they ever had."""
         lost = [best - now[part] for part, best in self.best.items()]
         self.best = {part: max(value, self.best.get(part, 0.0)) for part, value in now.items()}
         return round(sum(lost) / len(lost), 5)
-
-
-def accuracy(generation: Any, folder: Path) -> dict[str, float]:
-    return generation.evaluate(str(folder), split="test")["metrics"]["accuracy"]
 
 
 def steps(data: Path, run: Comparison, per_class: int) -> None:
