@@ -43,21 +43,16 @@ def main() -> None:
             "regraft": [sys.executable, str(HERE / "peers" / "regraft_images.py"), *shared],
             "plain loop, files in every epoch": [sys.executable, str(HERE / "peers" / "plain_images.py"), *shared],
         }
+        peer = [data, args.model.removeprefix("timm:"), str(size), str(epochs)]
+        if args.full and not args.quick:
+            contestants["timm"] = [sys.executable, str(HERE / "peers" / "timm_images.py"), *peer]
         if args.fastai:
-            peer = [
-                args.fastai,
-                str(HERE / "peers" / "fastai_images.py"),
-                data,
-                args.model.removeprefix("timm:"),
-                str(size),
-                str(epochs),
-                *full,
-            ]
-            contestants["fastai"] = peer
+            contestants["fastai"] = [args.fastai, str(HERE / "peers" / "fastai_images.py"), *peer, *full]
         else:
             print("fastai is left out: --fastai names the interpreter of its environment", file=sys.stderr)
         compare(f"image files{', everything' * args.full}: {'all' if args.full else 'top 1'} of {model} at {size}", contestants, repeats=repeats, reference="regraft",
-                note=f"flowers12, {epochs} epochs, batches of 32, AdamW 1e-3, no augmentation; fastai batches of 64, Adam, one cycle to 1e-3")  # fmt: skip
+                note=f"flowers12, {epochs} epochs, batches of 32, AdamW 1e-3, no augmentation; fastai batches of 64, Adam, one cycle to 1e-3; timm batches of 128, SGD, "
+                     "random windows and colour jitter")  # fmt: skip
 
 
 if __name__ == "__main__":

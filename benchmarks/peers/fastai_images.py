@@ -19,7 +19,7 @@ class Unwatched(fast.Callback):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data")
-    parser.add_argument("model", help="of torchvision, by its name there")
+    parser.add_argument("model", help="of torchvision, by its name there, or else of timm")
     parser.add_argument("size", type=int)
     parser.add_argument("epochs", type=int)
     parser.add_argument("--batch-size", type=int, default=64)
@@ -29,8 +29,9 @@ def main() -> None:
     fast.set_seed(0)
     loaders = fast.ImageDataLoaders.from_folder(args.data, train="train", valid="test", item_tfms=fast.Resize(args.size), bs=args.batch_size,
                                            batch_tfms=fast.Normalize.from_stats(*fast.imagenet_stats))  # fmt: skip
-    learner = fast.vision_learner(loaders, getattr(fast.models, args.model), pretrained=False, metrics=fast.accuracy, train_bn=args.full,
-                             splitter=lambda model: [fast.params(model[0][:7]), fast.params(model[0][7:]), fast.params(model[1])])  # fmt: skip
+    parts = {} if args.full else {"splitter": lambda model: [fast.params(model[0][:7]), fast.params(model[0][7:]), fast.params(model[1])]}
+    model = getattr(fast.models, args.model, args.model)
+    learner = fast.vision_learner(loaders, model, pretrained=False, metrics=fast.accuracy, train_bn=args.full, **parts)
     if not args.full:
         learner.freeze_to(1)
     began = time.perf_counter()
