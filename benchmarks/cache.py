@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas
 import torch
-from harness import DATA
+from harness import DATA, ideal
 
 from regraft.cache import Cache
 from regraft.plan.plan import Plan
@@ -132,7 +132,7 @@ def main() -> None:
         )
         for boundary in args.boundaries or range(1, len(macs)):
             p, e = sum(macs[:boundary]) / sum(macs), args.epochs
-            ideal = e * (1 + 2 * (1 - p)) / (p + e * 3 * (1 - p))
+            possible = ideal(p, e)
             live, cached = [], []
             for turn in range(args.repeats):
                 for which in ("live", "cached") if turn % 2 == 0 else ("cached", "live"):
@@ -144,7 +144,7 @@ def main() -> None:
             ratios = [a / b for a, b in zip(live, cached, strict=True)]
             middle = statistics.median(ratios)
             print(f"| {job.outline.stage_names[boundary]} | {p:.2f} | {statistics.median(live):.1f} | {statistics.median(cached):.1f} | "
-                  f"{middle:.2f} ({min(ratios):.2f}-{max(ratios):.2f}) | {ideal:.2f} | {middle / ideal:.2f} |", flush=True)  # fmt: skip
+                  f"{middle:.2f} ({min(ratios):.2f}-{max(ratios):.2f}) | {possible:.2f} | {middle / possible:.2f} |", flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -100,6 +100,20 @@ def _version(name: str) -> str:
         return ""
 
 
+def ideal(share: float, epochs: float) -> float:
+    """What computing a frozen prefix once can give by the count of operations, where it has ``share`` of the forward work: a forward pass is 1, a backward pass 2."""
+    return epochs * (1 + 2 * (1 - share)) / (share + epochs * 3 * (1 - share))
+
+
+def share_below_top(model: str, count: int, input_size: int = 0) -> float:
+    """Of the forward work of ``model``, what lies below its last ``count`` stages."""
+    from regraft.trunk.load import load
+    from regraft.trunk.measure import measure
+
+    operations = [stage.macs for stage in measure(load(model, pretrained=False, input_size=input_size)).stages]
+    return sum(operations[: len(operations) - count]) / sum(operations)
+
+
 def job_accuracy(job: Any, network: Any) -> float:
     """Share of the test split of a ``regraft.tune.job.Job`` that ``network`` gets right."""
     from regraft.tune import evidence
