@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 
+import pytest
 import torch
 
 from regraft.trunk import machine
@@ -24,6 +25,21 @@ def test_the_faster_precision_is_the_one_chosen():
     found = machine.measure()
     assert found.precision == ("bf16" if found.bf16_gflops > machine.WORTH_IT * found.fp32_gflops else "fp32")
     assert found.gflops == {"bf16": found.bf16_gflops, "fp32": found.fp32_gflops}[found.precision]
+
+
+@pytest.mark.parametrize(("bf16", "sides"), [(1.0, [machine.GLANCE]), (400.0, [machine.GLANCE, 0])])
+def test_a_large_product_is_timed_only_where_bf16_is_not_imitated(monkeypatch: pytest.MonkeyPatch, bf16: float, sides: list[int]) -> None:
+    asked = []
+
+    def rate(device: str, dtype: torch.dtype, side: int = 0) -> float:
+        if dtype is torch.bfloat16:
+            asked.append(side)
+            return bf16
+        return 100.0
+
+    monkeypatch.setattr(machine, "_matmul_gflops", rate)
+    assert machine._bf16_gflops("cpu") == bf16
+    assert asked == sides
 
 
 def test_the_rate_is_that_of_a_plain_product():

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 SIDE = 768  # of the square matrices that are multiplied: the order of a transformer's layers
 CPU_SIDE = 512  # smaller ones fill a processor already
+GLANCE, IMITATED = 96, 0.25  # a product so small tells whether bf16 is imitated: it then runs at less than so much of the rate of fp32
 LEAST_S = 0.01  # a rate is the best of products timed for so long
 UPDATED = 2 << 20  # parameters that the timed update moves
 WORTH_IT = 1.2  # a lower precision is taken where it is at least so much faster
@@ -52,7 +53,7 @@ def measure() -> Machine:
     device: Literal["cpu", "cuda", "mps"] = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     update_ns = _update_ns(device)
     with torch.inference_mode(), torch.random.fork_rng():
-        fp32, bf16 = _matmul_gflops(device, torch.float32), _matmul_gflops(device, torch.bfloat16)
+        fp32, bf16 = _matmul_gflops(device, torch.float32), _bf16_gflops(device)
         precision: Literal["fp32", "bf16"] = "bf16" if bf16 > WORTH_IT * fp32 else "fp32"
     return Machine(
         device=device,
@@ -101,8 +102,17 @@ def _container_limits() -> list[int]:
     return [int(text) for text in told if text.isdigit()]
 
 
-def _matmul_gflops(device: str, dtype: torch.dtype) -> float:
-    side = CPU_SIDE if device == "cpu" else SIDE
+def _bf16_gflops(device: str) -> float:
+    """A large product takes most of a second where it is imitated, so that a small one says so first."""
+    if device == "cpu":
+        fp32, bf16 = (_matmul_gflops(device, dtype, GLANCE) for dtype in (torch.float32, torch.bfloat16))
+        if bf16 < IMITATED * fp32:
+            return bf16
+    return _matmul_gflops(device, torch.bfloat16)
+
+
+def _matmul_gflops(device: str, dtype: torch.dtype, side: int = 0) -> float:
+    side = side or (CPU_SIDE if device == "cpu" else SIDE)
     try:
         left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
         best = _best_s(lambda: left @ right, device)
