@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from regraft.train.dropout import cheap_dropout
 from regraft.train.feed import Feed, Part
 from regraft.train.recompute import recomputing
 from regraft.train.run import Run
@@ -42,11 +44,11 @@ def _plain(run: Run, feed: Feed, parts: Sequence[Part], *, count: float) -> Tens
     return total
 
 
-def _stages(run: Run) -> AbstractContextManager[None]:
+def _stages(run: Run) -> AbstractContextManager[Any]:
     """How the stages that train are computed in this step."""
     if run.recomputes:
         return recomputing(run.network, run.present.boundary)
-    return run.compiled.standing() if run.compiled else nullcontext()
+    return run.compiled.standing() if run.compiled else cheap_dropout(run.network, run.device)
 
 
 def clip(run: Run) -> Tensor | None:
