@@ -1,4 +1,4 @@
-"""Does ``compile=on`` pay? Full fine-tuning with the stages that train compiled and not, step by step, and the seconds that compiling takes.
+"""Does ``compile=true`` pay? Full fine-tuning with the stages that train compiled and not, step by step, and the seconds that compiling takes.
 
     OMP_NUM_THREADS=1 python benchmarks/compiled.py [minilm vision] [--steps 20] [--repeats 2]
 
@@ -27,10 +27,10 @@ from regraft.tune.job import Job
 fitting = importlib.import_module("regraft.train.fit")
 
 
-def timed(job: Job, steps: int, how: str) -> tuple[float, float]:
+def timed(job: Job, steps: int, compile: bool) -> tuple[float, float]:
     """Median seconds of a step, and seconds that compiling took."""
     per_epoch = -(-len(job.encoded("train")) // BATCH)
-    settings = Settings(epochs=(steps + WARM) / per_epoch, lr=1e-4, batch_size=BATCH, cache=False, precision="fp32", compile=how)  # type: ignore[arg-type]
+    settings = Settings(epochs=(steps + WARM) / per_epoch, lr=1e-4, batch_size=BATCH, cache=False, precision="fp32", compile=compile)
     plan = Plan(task=job.dataset.task, model=job.reference, strategy="full", stages=(*job.outline.stage_names, "head"),
                 phases=parse("full")(job.outline), settings=settings)  # fmt: skip
     network, watch, spent = job.network(dropout=0.1, seed=0, fresh=is_fresh(job)), Watch(), [0.0]
@@ -67,14 +67,14 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as code:
             os.environ["TORCHINDUCTOR_CACHE_DIR"] = code
             job = opened(name, Path(folder), rows=ROWS.get(name, BATCH * (steps + WARM)))
-            taken: dict[str, list[float]] = {"off": [], "on": []}
+            taken: dict[str, list[float]] = {"eager": [], "compiled": []}
             spent: list[float] = []
             for turn in range(repeats):
-                for how in ("off", "on") if turn % 2 == 0 else ("on", "off"):
-                    step_s, compiling_s = timed(job, steps, how)
+                for how in ("eager", "compiled") if turn % 2 == 0 else ("compiled", "eager"):
+                    step_s, compiling_s = timed(job, steps, how == "compiled")
                     taken[how].append(step_s)
-                    spent += [compiling_s] if how == "on" else []
-        eager, fast = (statistics.median(taken[how]) for how in ("off", "on"))
+                    spent += [compiling_s] if how == "compiled" else []
+        eager, fast = (statistics.median(taken[how]) for how in ("eager", "compiled"))
         shown = ", ".join(f"{one:.0f}" for one in spent)
         print(f"| {name} | {eager * 1e3:.0f} | {fast * 1e3:.0f} | {fast / eager:.2f} | {shown} |", flush=True)
 

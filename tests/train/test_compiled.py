@@ -36,7 +36,7 @@ class KillAfter:
             raise Killed
 
 
-def trained(folder, *, compile: str, cache=None, dropout: float = 0.0, **options):
+def trained(folder, *, compile: bool, cache=None, dropout: float = 0.0, **options):
     network = text_network(blocks=2, dropout=dropout)
     chosen = plan(network, [phase("top", TOP)], compile=compile, dropout=dropout)
     history = fit(network, chosen, TEXT, {"train": texts(20), "valid": None}, folder=folder, cache=cache, **options)
@@ -45,10 +45,10 @@ def trained(folder, *, compile: str, cache=None, dropout: float = 0.0, **options
 
 @needs_compiler
 def test_compiled_equals_uncompiled_live_and_above_a_cached_boundary(tmp_path):
-    eager, _ = trained(tmp_path / "eager", compile="off")
-    live, _ = trained(tmp_path / "live", compile="on")
+    eager, _ = trained(tmp_path / "eager", compile=False)
+    live, _ = trained(tmp_path / "live", compile=True)
     graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
-    cached, history = trained(tmp_path / "cached", compile="on", cache=Cache(tmp_path / "cache", 1 << 30))
+    cached, history = trained(tmp_path / "cached", compile=True, cache=Cache(tmp_path / "cache", 1 << 30))
     assert graphs and history.phases[0].cached
     for name, value in eager.items():
         torch.testing.assert_close(live[name], value, rtol=1e-4, atol=1e-5)
@@ -57,22 +57,22 @@ def test_compiled_equals_uncompiled_live_and_above_a_cached_boundary(tmp_path):
 
 @needs_compiler
 def test_a_resumed_run_computes_the_same_bits(tmp_path):
-    whole, _ = trained(tmp_path / "whole", compile="on", dropout=0.1)
+    whole, _ = trained(tmp_path / "whole", compile=True, dropout=0.1)
     with pytest.raises(Killed):
-        trained(tmp_path / "killed", compile="on", dropout=0.1, observer=KillAfter(4))
-    resumed, _ = trained(tmp_path / "killed", compile="off", dropout=0.1, resume=True)  # as it began, whatever is chosen now
+        trained(tmp_path / "killed", compile=True, dropout=0.1, observer=KillAfter(4))
+    resumed, _ = trained(tmp_path / "killed", compile=True, dropout=0.1, resume=True)
     assert same(whole, resumed)
 
 
 def test_without_a_compiler_it_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(compiled, "COMPILERS", ("no-such-compiler",))
     monkeypatch.delenv("CXX", raising=False)
-    with pytest.raises(PlanError, match=r"found: no C\+\+ compiler is here \(looked for no-such-compiler\)\ntry:   --set compile=off"):
-        trained(tmp_path, compile="on")
+    with pytest.raises(PlanError, match=r"found: no C\+\+ compiler is here \(looked for no-such-compiler\)\ntry:   --set compile=false"):
+        trained(tmp_path, compile=True)
 
 
 def test_with_an_objective_that_takes_the_gradient_apart_it_is_refused(tmp_path):
     network = text_network(blocks=2)
-    chosen = replace(full(network, compile="on"), objectives=parse("sam"))
+    chosen = replace(full(network, compile=True), objectives=parse("sam"))
     with pytest.raises(PlanError, match="an objective of this run takes gradients, or the step, apart"):
         fit(network, chosen, TEXT, {"train": texts(8), "valid": None}, folder=tmp_path)

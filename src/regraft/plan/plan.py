@@ -40,7 +40,7 @@ class Plan:
             "strategy": self.strategy,
             "stages": list(self.stages),
             "phases": [replace(phase, live="").json() for phase in self.phases],
-            "settings": {name: value for name, value in self.settings.json().items() if name != "compile"},
+            "settings": self.settings.json(),
             "objective": text_of(self.objectives),
         }
 
@@ -49,7 +49,6 @@ class Plan:
         return {
             **self.intent(),
             "phases": phases,
-            "settings": self.settings.json(),
             "reasons": list(self.reasons),
             "warnings": list(self.warnings),
             "cost": self.cost,

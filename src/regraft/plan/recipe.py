@@ -74,7 +74,6 @@ def _settings_model() -> type[BaseModel]:
     described: Document = {
         field.name: (hints[field.name], field.default if field.default is not MISSING else ...) for field in fields(Settings)
     }
-    described["compile"] = (hints["compile"] | bool, "auto")  # YAML reads on and off as true and false
     described["augment"] = (dict[str, bool | int | float | str], Field(default_factory=dict))
     return create_model("SettingsRecipe", __base__=Strict, **described)
 

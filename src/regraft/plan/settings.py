@@ -15,7 +15,7 @@ class Settings:
     ``wise_ft``: the last phase ends so far along the straight way from the weights that it began with to those that it trained (Wortsman et al. 2021,
     2109.01903); 1 is where training ended. ``refit``: train on train + valid; where valid has something to tell first (``tried_first``), once more and for as long.
     ``gradient_checkpointing``: of a trunk's stage only what enters it is held for the backward pass (1604.06174): less memory for a third more work.
-    ``compile``: the stages that train go through ``torch.compile``; "auto": where that is forecast to pay within the run.
+    ``compile``: the stages that train go through ``torch.compile``.
     ``packing``: several conversations or texts to a row, each of which sees itself alone, so that hardly a place is padding.
     ``controls``: train, where several tasks are learned together, each of them by itself too, and all with equal weights, to compare.
     ``sampling``: the n examples that teach one task are drawn in proportion to n^sampling beside those that teach another: 1 all alike, 0 every task alike.
@@ -39,7 +39,7 @@ class Settings:
     dropout: float = 0.1
     batch_norm: Literal["train", "frozen"] = "train"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    compile: Literal["auto", "on", "off"] = "auto"
+    compile: bool = False
     augment: tuple[tuple[str, float | int | str | bool], ...] = ()
     input_size: int = 0
     max_length: int = 0
@@ -79,8 +79,7 @@ class Settings:
                 raise PlanError(f"setting {key!r}", "no such setting", suggest(key, known))
         augment = document.get("augment", ())
         pairs = tuple(sorted(augment.items())) if isinstance(augment, dict) else tuple((k, v) for k, v in augment)
-        compile = document.get("compile", "auto")
-        return cls(**{**document, "augment": pairs, "compile": {True: "on", False: "off"}.get(compile, compile)})  # YAML reads on as true
+        return cls(**{**document, "augment": pairs})
 
 
 BOUNDS: tuple[tuple[str, float, float], ...] = (

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from regraft.train.feed import Feed
     from regraft.train.run import Run
 
-OFF = "--set compile=off"
+OFF = "--set compile=false"
 LEFT_OUT = (nn.Embedding, nn.RNNBase)
 COMPILERS = ("g++", "clang++", "c++", "clang", "gcc", "cl")
 
@@ -58,7 +58,7 @@ class Compiled:
                 yield
         except TorchDynamoException as error:
             reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-            raise PlanError("compile=on", f"the compiler gave up: {reason}", OFF) from error
+            raise PlanError("compile=true", f"the compiler gave up: {reason}", OFF) from error
 
     def _run(self, module: nn.Module, own: Forward, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         args, kwargs = map_call(args, kwargs, _real)
@@ -74,10 +74,10 @@ class Compiled:
 
 def compiled(run: Run, feed: Feed, course: Course) -> Compiled | None:
     """The compiled stages of the present phase, if the plan wants them; their code is made here. Raises ``PlanError`` where it cannot be."""
-    if run.settings.compile != "on":
+    if not run.settings.compile:
         return None
     if (reason := unfit(run)) is not None:
-        raise PlanError("compile=on", reason, OFF)
+        raise PlanError("compile=true", reason, OFF)
     is_image = run.network.trunk.input.kind == "image"
     made = Compiled(run.network, run.present.boundary, size=run.micro_batch if is_image else 0)
     if not made.forwards:

@@ -67,10 +67,9 @@ def fit(
 
 
 def begun(plan: Plan, state: Mapping[str, Any]) -> Plan:
-    """``plan`` with what lies below each boundary kept or computed anew, and what trains compiled or not, as when the run began: that is chosen by
-    rates measured at the moment, and these ways round otherwise."""
+    """``plan`` with what lies below each boundary kept or computed anew as when the run began: that is chosen by rates measured at the moment, and the two round otherwise."""
     phases = tuple(replace(phase, live=why) for phase, why in zip(plan.phases, state["live"], strict=True))
-    return replace(plan, phases=phases, settings=replace(plan.settings, compile=state["compile"]))
+    return replace(plan, phases=phases)
 
 
 class _Fitting:

@@ -149,7 +149,6 @@ class Run:
             "stale": self.stale,
             "seconds": self.seconds,
             "precision": self.precision.format,
-            "compile": self.settings.compile,
             "live": [phase.live for phase in self.plan.phases],
             "tensors": {name: tensor.detach() for name, tensor in self.changed_tensors().items()},
             "optimizer": self.optimizer.state_dict() if self.optimizer and self.phase < len(self.plan.phases) else None,

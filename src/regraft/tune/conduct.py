@@ -121,7 +121,8 @@ def _planned(request: Request, store: lineage.Store, *, probing: bool, work: Wor
         made = with_found_rate(made, job, store, cache)
     weighed = weigh.weighed(made, job, gflops=pace(job, machine.measure()), folder=store.cache_folder, limit_bytes=CACHE_BYTES)
     told = made if weighed == made else forecast(weighed, job, machine.measure())
-    return compiling.decided(told, machine.measure(), job.trunk.family), job
+    compiling.check(told, machine.measure().device)
+    return told, job
 
 
 def _model(request: Request, dataset: Dataset, cache: Cache, work: Work, *, whole: bool) -> tuple[Job, ProbeResult | None, tuple[str, ...]]:
