@@ -8,6 +8,7 @@ from torch import nn
 
 from regraft.errors import TrunkError
 from regraft.testing.hosts import HOSTS
+from regraft.train.thinned import thinned
 from regraft.trunk.families import BUILT_IN
 from regraft.trunk.stage import Stage
 from regraft.trunk.trunk import Trunk
@@ -50,7 +51,8 @@ def test_viewing_changes_no_bit_and_leaves_no_hook(case):
 def test_features_are_of_the_stated_shape_and_reach_every_stage(case):
     host, trunk, batch, _ = case
     host.zero_grad()
-    features = trunk.features(batch)
+    with thinned(host):
+        features = trunk.features(batch)
     assert (features.shape[0], features.shape[-1]) == (2, trunk.width)
     assert features.ndim == (2 if trunk.pooling == "none" else 3)
     assert trunk.input.kind != "text" or trunk.pooling == "none" or features.shape[1] == batch["input_ids"].shape[1]

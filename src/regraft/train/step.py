@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +14,7 @@ from regraft.train.feed import Feed, Part
 from regraft.train.recompute import recomputing
 from regraft.train.run import Run
 from regraft.train.seeding import seed_of, seed_torch
+from regraft.train.thinned import thinned
 
 
 def gradients(run: Run, feed: Feed, parts: Sequence[Part], *, count: float) -> Tensor:
@@ -44,11 +44,19 @@ def _plain(run: Run, feed: Feed, parts: Sequence[Part], *, count: float) -> Tens
     return total
 
 
-def _stages(run: Run) -> AbstractContextManager[Any]:
+@contextmanager
+def _stages(run: Run) -> Iterator[None]:
     """How the stages that train are computed in this step."""
-    if run.recomputes:
-        return recomputing(run.network, run.present.boundary)
-    return run.compiled.standing() if run.compiled else cheap_dropout(run.network, run.device)
+    with ExitStack() as stack:
+        if run.device.type == "cpu":
+            stack.enter_context(thinned(run.network))
+        if run.recomputes:
+            stack.enter_context(recomputing(run.network, run.present.boundary))
+        elif run.compiled:
+            stack.enter_context(run.compiled.standing())
+        else:
+            stack.enter_context(cheap_dropout(run.network, run.device))
+        yield
 
 
 def clip(run: Run) -> Tensor | None:
