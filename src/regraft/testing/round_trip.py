@@ -1,4 +1,4 @@
-"""Law 8: saved, loaded and asked in a fresh process that knows only ``serve``, a network answers the same, bit for bit."""
+"""Law 8: saved, loaded and asked in a fresh process that knows only ``serve``, a network answers the same, to the last bits that a product's order of summing decides."""
 
 from __future__ import annotations
 
@@ -38,6 +38,10 @@ print(*sorted(m for m in sys.modules if m.startswith(("regraft.plan", "regraft.t
 """
 
 
+ROUNDING = 1e-7
+"""Of the largest logit, and at least of 1. A matrix library may sum in another order where weights lie elsewhere in memory: on a processor with AVX2 a recurrent network's logits were 3e-9 apart."""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Stored:
     """A network to be stored: ``trunk.source`` must say how to make its architecture. ``edits``: records of those that stand in it."""
@@ -62,7 +66,11 @@ def check_round_trip(cases: Mapping[str, Stored]) -> int:
         )
         for number, (name, logits) in enumerate(expected.items()):
             found = load_file(folder / f"case-{number}.logits")["logits"]
-            law(torch.equal(found, logits), f"{name}: loaded in a fresh process, its logits differ by {(found - logits).abs().max():.1e}")
+            difference = float((found - logits).abs().max())
+            law(
+                difference <= ROUNDING * max(1.0, float(logits.abs().max())),
+                f"{name}: loaded in a fresh process, its logits differ by {difference:.1e}",
+            )
     return len(expected)
 
 

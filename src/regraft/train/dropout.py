@@ -8,35 +8,32 @@ share that stays, as ever. Noise comes from torch's generator: a step draws the 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
+
+from regraft.cache.forwards import Forward, standing_in
 
 FEW = 4
 """Threads up to which one draw for four elements is the faster way."""
 VALUES = 1 << 16
 
 
-def cheap_dropout(network: nn.Module, device: torch.device) -> AbstractContextManager[Any]:
+def cheap_dropout(network: nn.Module, device: torch.device) -> AbstractContextManager[None]:
     """For a forward and a backward pass of ``network``: its dropout drawn in the faster way, where that is one."""
-    drops = device.type == "cpu" and torch.get_num_threads() <= FEW
-    return _Cheap() if drops and any(isinstance(part, nn.Dropout) and part.p for part in network.modules()) else nullcontext()
+    drops = [part for part in network.modules() if type(part) is nn.Dropout and part.p]
+    if not drops or device.type != "cpu" or torch.get_num_threads() > FEW:
+        return nullcontext()
+    return standing_in(network, dict.fromkeys(drops, _drop))
 
 
-class _Cheap(TorchFunctionMode):
-    def __torch_function__(
-        self, function: Any, types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        if function is functional.dropout:
-            return dropout(*args, **(kwargs or {}))
-        if function is functional.scaled_dot_product_attention:
-            return attention(*args, **(kwargs or {}))
-        return function(*args, **(kwargs or {}))
+def _drop(module: nn.Module, own: Forward, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    assert isinstance(module, nn.Dropout)
+    (values,) = (*args, *kwargs.values())
+    return dropout(values, module.p, module.training, module.inplace)
 
 
 def dropout(values: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -46,30 +43,6 @@ def dropout(values: Tensor, p: float = 0.5, training: bool = True, inplace: bool
         return functional.dropout(values, p, training, inplace)
     noise = _kept(values.shape, cut).to(values.dtype).mul_(VALUES / (VALUES - cut))
     return values.mul_(noise) if inplace else values * noise
-
-
-def attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    scale: float | None = None,
-    enable_gqa: bool = False,
-) -> Tensor:
-    """As ``torch.nn.functional.scaled_dot_product_attention``, which on a processor writes the weights down too where it drops some."""
-    if not dropout_p or is_causal or enable_gqa:
-        return functional.scaled_dot_product_attention(
-            query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
-        )
-    scores = (query * (scale or query.shape[-1] ** -0.5)) @ key.transpose(-2, -1)
-    least = torch.finfo(scores.dtype).min  # finite, so that a row in which all is masked stays a number
-    if attn_mask is not None and attn_mask.dtype == torch.bool:
-        scores = scores.masked_fill(~attn_mask, least)
-    elif attn_mask is not None:
-        scores = scores + attn_mask.clamp(min=least)
-    return dropout(scores.softmax(-1), dropout_p) @ value
 
 
 def _kept(shape: torch.Size, cut: int) -> Tensor:

@@ -50,12 +50,12 @@ def _stages(run: Run) -> Iterator[None]:
     with ExitStack() as stack:
         if run.device.type == "cpu":
             stack.enter_context(thinned(run.network))
-        if run.recomputes:
-            stack.enter_context(recomputing(run.network, run.present.boundary))
-        elif run.compiled:
+        if run.compiled:
             stack.enter_context(run.compiled.standing())
         else:
             stack.enter_context(cheap_dropout(run.network, run.device))
+        if run.recomputes:
+            stack.enter_context(recomputing(run.network, run.present.boundary))
         yield
 
 
