@@ -17,6 +17,7 @@ from regraft.train.ema import Ema
 from regraft.train.fit import fit
 from regraft.train.history import History
 from regraft.train.schedules import factor
+from regraft.tune import evidence
 
 
 class Watch:
@@ -55,6 +56,34 @@ def test_without_patience_the_last_weights_stay(tmp_path):
     watch = Watch(network)
     fit(network, full(network, epochs=5.0), TEXT, {"train": texts(24), "valid": texts(20, seed=1)}, folder=tmp_path, observer=watch)
     assert len(watch.epochs) == 5 and same(weights(network), watch.epochs[-1][1])
+
+
+@pytest.mark.parametrize("settings", [{}, {"ema": 0.8}, {"patience": 2, "lr": 3e-2, "epochs": 20.0}, {"epochs": 1.4}])
+def test_what_valid_was_answered_last_is_not_computed_again(tmp_path, settings):
+    network, valid = text_network(), texts(31, seed=1)
+    history = fit(network, full(network, **settings), TEXT, {"train": texts(24), "valid": valid}, folder=tmp_path)
+    assert np.allclose(history.answers, evidence.logits(network, valid), atol=1e-5)
+
+
+def test_answers_are_not_known_where_the_weights_moved_after_them(tmp_path):
+    data, known = {"train": texts(60), "valid": texts(40, seed=1)}, []
+    for name, phases, settings in (
+        ("between", [phase("all", [True] * 5)], {"wise_ft": 0.5}),
+        ("worse", [phase("good", [True] * 5, epochs_fraction=0.8), phase("bad", [True] * 5, epochs_fraction=0.2, lr_scale=100.0)],
+         {"patience": 10, "epochs": 10.0}),
+        ("solved", [phase("all", [True] * 5), phase("solved", [False] * 4 + [True], solver="closed_form", epochs_fraction=0.0)], {}),
+    ):  # fmt: skip
+        network = text_network()
+        known.append(fit(network, plan(network, phases, **settings), TEXT, data, folder=tmp_path / name).answers)
+    assert all(answers is None for answers in known)
+
+
+def test_answers_from_what_was_kept_are_not_taken_for_the_networks_own(tmp_path):
+    network = text_network()
+    top = plan(network, [phase("top", [False, False, True, True, True])], epochs=3.0)
+    data = {"train": texts(24), "valid": texts(31, seed=1)}
+    history = fit(network, top, TEXT, data, folder=tmp_path / "run", cache=Cache(tmp_path / "cache", 1 << 24))
+    assert history.phases[0].cached and history.answers is None
 
 
 def test_a_phase_that_only_makes_it_worse_leaves_what_the_one_before_reached(tmp_path):

@@ -54,9 +54,9 @@ class Growing(Execution):
         parts = [split for _, split in self.probes] + [self.fresh[name] for name in ("test",) if name in self.fresh]
         return [keeping.encoded(self.job, part) for part in parts]
 
-    def answered(self, network: Network, split: str) -> Measured:
+    def answered(self, network: Network, split: str, *, known: NDArray[Any] | None = None) -> Measured:
         if split != "test":
-            return super().answered(network, split)
+            return super().answered(network, split, known=known)
         encoded = reduce(concat, self.tested)
         scores = np.concatenate([self._scores(network, part) for part in self.tested])
         return Measured(split, scores, encoded, evidence.document(self.job.task, scores, encoded, self.classes))

@@ -168,7 +168,7 @@ class _Fitting:
         self.observer.on_phase(start)
         self.source.before_solving()
         closed_form.solve(run, self.source.train, cache)
-        values = validate(run, *valid) if valid else {}
+        values = validate(run, *valid).values if valid else {}
         if values:
             if is_better(values[headline], run.best, headline):
                 run.history.best = {"phase": run.phase, "epoch": 1, "value": values[headline]}
@@ -189,10 +189,11 @@ class _Fitting:
         if self._blends():
             run.ranks.wait()
             run.blend(self.checkpoints.load(ENTRY)["tensors"], run.settings.wise_ft)
+            run.answers = None
 
     def _finish(self) -> History:
         history, run = self.run.history, self.run
-        history.headline, history.train_s = run.task.headline, run.seconds - history.preflight_s
+        history.headline, history.train_s, history.answers = run.task.headline, run.seconds - history.preflight_s, run.answers
         history.precision, history.device = run.precision.format, str(run.device)
         history.drift = self.drift.measure()
         history.edits = [record.json() for record in run.standing.records.values()]

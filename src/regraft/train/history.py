@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
+
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +73,8 @@ class History:
     """``drift``: stage name -> ||theta - theta0|| / ||theta0|| over the parameters that stood there at the start.
     ``edits``: the records of the edits that stand in the network at the end, as JSON, in the order in which they were applied.
     ``tasks``: where several are learned at once, for each epoch what each of them counted and cost, in the mean.
-    ``events``: sentences about what did not go as planned. ``best``: phase, epoch and value of the best epoch on valid."""
+    ``events``: sentences about what did not go as planned. ``best``: phase, epoch and value of the best epoch on valid.
+    ``answers`` (n, ...): on valid, of the network as the run leaves it, where they are known; of this run alone, not of one that it resumes."""
 
     headline: str = ""
     phases: list[PhaseStart] = field(default_factory=list)
@@ -86,9 +89,11 @@ class History:
     train_s: float = 0.0
     precision: str = "fp32"
     device: str = "cpu"
+    answers: NDArray[Any] | None = field(default=None, compare=False)
 
     def json(self) -> dict[str, Any]:
-        return asdict(self)
+        """All but the answers."""
+        return asdict(replace(self, answers=None))
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> History:

@@ -17,7 +17,7 @@ from regraft.train.interrupt import StopRequest, interrupted
 from regraft.train.meter import Meter, NonFinite
 from regraft.train.run import Run
 from regraft.train.seeding import seed_of
-from regraft.train.validation import is_better, validate
+from regraft.train.validation import Seen, is_better, validate
 
 RECORDS = 200
 """About so many step records are kept of a phase."""
@@ -115,20 +115,23 @@ class Loop:
     def _end_epoch(self, record: StepRecord) -> None:
         run = self.run
         run.ranks.share_buffers(run.buffers)
-        values = validate(run, *self.valid) if self.valid else {}
+        seen = validate(run, *self.valid) if self.valid else Seen({}, None)
         epoch = EpochRecord(
-            phase=run.phase, epoch=math.ceil(record.epoch), step=record.step, loss=record.loss, valid=values, seconds=run.seconds
+            phase=run.phase, epoch=math.ceil(record.epoch), step=record.step, loss=record.loss, valid=seen.values, seconds=run.seconds
         )
         run.history.epochs.append(epoch)
         run.terms.after_epoch(run, epoch)
-        if not values:
+        if not run.settings.patience:
+            run.answers = seen.answers
+        if not seen.values:
             return
-        value = values[run.task.headline]
+        value = seen.values[run.task.headline]
         run.stale = 0 if is_better(value, run.best, run.task.headline) else run.stale + 1
         if run.stale == 0 or value == run.best:  # of two equal epochs the later one, which has seen more
             run.best = value
             run.history.best = {"phase": run.phase, "epoch": epoch.epoch, "value": value}
             if run.settings.patience:
+                run.answers = seen.answers
                 self.checkpoints.save(BEST, {"tensors": run.averaged_tensors()})
 
     def _save(self, epoch_ended: bool) -> None:

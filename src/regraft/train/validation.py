@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,16 @@ from regraft.train.run import Run
 from regraft.train.transition import set_modes
 
 
-def validate(run: Run, feed: Feed, encoded: Encoded) -> dict[str, float]:
-    """The task's headline and its log loss, if it has one, of the present weights (their average, where the run keeps one)."""
+class Seen(NamedTuple):
+    """``values``: the task's headline and its log loss, if it has one. ``answers`` (n, ...): what they were counted from; ``None`` where the network
+    as it will be used would answer otherwise, to a rounding: in half precision, and from activations that were kept."""
+
+    values: dict[str, float]
+    answers: NDArray[Any] | None
+
+
+def validate(run: Run, feed: Feed, encoded: Encoded) -> Seen:
+    """What the present weights (their average, where the run keeps one) make of ``encoded``."""
     run.network.eval()
     if run.ema is not None:
         run.ema.swap()
@@ -30,8 +38,8 @@ def validate(run: Run, feed: Feed, encoded: Encoded) -> dict[str, float]:
         if run.ema is not None:
             run.ema.swap()
         set_modes(run.network, run.present.cells, run.settings.batch_norm)
-    watched: dict[str, float] = run.task.watched(logits, encoded.targets)
-    return watched
+    is_exact = run.precision.format == "fp32" and not feed.is_cached
+    return Seen(run.task.watched(logits, encoded.targets), logits if is_exact else None)
 
 
 def logits_of(run: Run, feed: Feed, encoded: Encoded) -> NDArray[Any]:

@@ -127,7 +127,7 @@ class Execution:
             return *self._fitted_on_both("fit", self.plan), {}
         train = self.job.learned("train", self.plan.settings, margin=margin_of(self.plan.settings))
         network, history = self.fitted("fit", self.plan, ("train",), train, self.job.optional("valid"))
-        measured = {"valid": self.answered(network, "valid")} if "valid" in self.job.dataset.splits else {}
+        measured = {"valid": self.answered(network, "valid", known=history.answers)} if "valid" in self.job.dataset.splits else {}
         if refits:
             del network  # of the two, one at a time is enough in memory
             network, again = self._fitted_on_both("refit", shortened(self.plan, history))
@@ -169,10 +169,13 @@ class Execution:
                       cache=self.cache, observer=self.observer, resume=self.resume)  # fmt: skip
         return network, history
 
-    def answered(self, network: Network, split: str) -> Measured:
+    def answered(self, network: Network, split: str, *, known: NDArray[Any] | None = None) -> Measured:
+        """``known``: the answers, where training has them already."""
         encoded = self.job.encoded(split)
         say = lambda done, total: self.job.work(f"measuring on {split}", done, total)  # noqa: E731
-        if self._has_pooled(network):
+        if known is not None:
+            scores = known
+        elif self._has_pooled(network):
             scores = evidence.logits_of_features(network, encoded, self.cache, say)
         else:
             scores = evidence.logits(network, encoded, say, task=self.job.task)
