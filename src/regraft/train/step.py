@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from regraft.train.convolutions import product_gradients
 from regraft.train.dropout import cheap_dropout
 from regraft.train.feed import Feed, Part
 from regraft.train.recompute import recomputing
@@ -54,6 +55,7 @@ def _stages(run: Run) -> Iterator[None]:
             stack.enter_context(run.compiled.standing())
         else:
             stack.enter_context(cheap_dropout(run.network, run.device))
+            stack.enter_context(product_gradients(run.network, run.device))
         if run.recomputes:
             stack.enter_context(recomputing(run.network, run.present.boundary))
         yield
