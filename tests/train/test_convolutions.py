@@ -40,7 +40,7 @@ def gradients(network: nn.Module, pixels: torch.Tensor) -> list[torch.Tensor]:
 def test_the_gradients_are_those_of_torch(asked, order, at_once, monkeypatch) -> None:
     monkeypatch.setattr(convolutions, "PLACES", at_once)
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Conv2d(96, 32, **asked)).to(memory_format=order)
+    network = nn.Sequential(nn.Conv2d(96, 64, **asked)).to(memory_format=order)
     pixels = torch.randn(5, 96, 11, 14).contiguous(memory_format=order)
     expected = gradients(network, pixels)
     with product_gradients(network, CPU):
@@ -60,15 +60,15 @@ def test_they_can_be_taken_twice_and_again() -> None:
 
 @pytest.mark.parametrize(
     "other",
-    [nn.Conv2d(96, 32, 3, groups=2), nn.Conv2d(3, 64, 3), nn.Conv2d(96, 16, 3), nn.Conv2d(96, 32, 3, padding="same"),
-     nn.Conv2d(96, 32, 3, padding=1, padding_mode="reflect"), nn.Conv2d(96, 32, 3).requires_grad_(False), nn.Conv2d(96, 32, 3).bfloat16()],
+    [nn.Conv2d(96, 64, 3, groups=2), nn.Conv2d(3, 64, 3), nn.Conv2d(96, 48, 3), nn.Conv2d(96, 64, 3, padding="same"),
+     nn.Conv2d(96, 64, 3, padding=1, padding_mode="reflect"), nn.Conv2d(96, 64, 3).requires_grad_(False), nn.Conv2d(96, 64, 3).bfloat16()],
 )  # fmt: skip
 def test_other_convolutions_are_left_alone(other: nn.Module) -> None:
     assert isinstance(product_gradients(other, CPU), nullcontext)
 
 
 def test_other_processors_are_left_alone(monkeypatch) -> None:
-    network = nn.Conv2d(96, 32, 3)
+    network = nn.Conv2d(96, 64, 3)
     assert not isinstance(product_gradients(network, CPU), nullcontext)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     assert isinstance(product_gradients(network, CPU), nullcontext)
@@ -79,7 +79,7 @@ def test_other_processors_are_left_alone(monkeypatch) -> None:
 
 
 def test_half_precision_and_answers_take_torchs_own_way() -> None:
-    network, pixels = nn.Conv2d(96, 32, 3), torch.randn(1, 96, 5, 5)
+    network, pixels = nn.Conv2d(96, 64, 3), torch.randn(1, 96, 5, 5)
     with product_gradients(network, CPU):
         with torch.autocast("cpu", dtype=torch.bfloat16):
             assert type(network(pixels).grad_fn).__name__ != "_ConvolutionBackward"

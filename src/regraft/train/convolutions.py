@@ -20,9 +20,9 @@ from regraft.cache.forwards import Forward, standing_in
 
 Pair = tuple[int, int]
 
-FEW = 4
+FEW = 2
 """Threads up to which this was seen to be the faster way."""
-WIDTH, OUT = 96, 32
+WIDTH, OUT = 96, 64
 """Numbers in a window, and channels of the result, from which on products are the faster way (benchmarks/RESULTS.md)."""
 PLACES = 2048
 """About so many are laid out at once: their windows are read again while they are near. Windows of one pixel lie side by side already."""
