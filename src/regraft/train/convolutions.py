@@ -9,6 +9,7 @@ oneDNN, which torch asks, spends half of a ResNet's backward pass on it there: i
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -37,8 +38,9 @@ def product_gradients(network: nn.Module, device: torch.device) -> AbstractConte
 
 
 def _is_fit(part: nn.Conv2d) -> bool:
-    weight, plain = part.weight, part.groups == 1 and part.padding_mode == "zeros" and not isinstance(part.padding, str)
-    return plain and weight.requires_grad and weight.dtype == torch.float32 and weight[0].numel() >= WIDTH and len(weight) >= OUT
+    plain = part.groups == 1 and part.padding_mode == "zeros" and not isinstance(part.padding, str)
+    wide = part.in_channels * math.prod(part.kernel_size) >= WIDTH and part.out_channels >= OUT
+    return plain and wide and part.weight.requires_grad and part.weight.dtype == torch.float32
 
 
 def _convolved(module: nn.Module, own: Forward, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
@@ -53,9 +55,7 @@ def _convolved(module: nn.Module, own: Forward, args: tuple[Any, ...], kwargs: d
 
 class _Convolution(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, pixels: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair, padding: Pair, dilation: Pair
-    ) -> Tensor:  # fmt: skip
+    def forward(ctx: Any, pixels: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair, padding: Pair, dilation: Pair) -> Tensor:
         ctx.save_for_backward(pixels, weight)
         ctx.places = stride, padding, dilation
         return functional.conv2d(pixels, weight, bias, stride, padding, dilation)

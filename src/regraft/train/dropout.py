@@ -24,10 +24,10 @@ VALUES = 1 << 16
 
 def cheap_dropout(network: nn.Module, device: torch.device) -> AbstractContextManager[None]:
     """For a forward and a backward pass of ``network``: its dropout drawn in the faster way, where that is one."""
-    drops = [part for part in network.modules() if type(part) is nn.Dropout and part.p]
-    if not drops or device.type != "cpu" or torch.get_num_threads() > FEW:
+    if device.type != "cpu" or torch.get_num_threads() > FEW:
         return nullcontext()
-    return standing_in(network, dict.fromkeys(drops, _drop))
+    drops = [part for part in network.modules() if type(part) is nn.Dropout and part.p]
+    return standing_in(network, dict.fromkeys(drops, _drop)) if drops else nullcontext()
 
 
 def _drop(module: nn.Module, own: Forward, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:

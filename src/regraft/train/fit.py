@@ -189,11 +189,11 @@ class _Fitting:
         if self._blends():
             run.ranks.wait()
             run.blend(self.checkpoints.load(ENTRY)["tensors"], run.settings.wise_ft)
-            run.answers = None
+            run.history.answers = None
 
     def _finish(self) -> History:
         history, run = self.run.history, self.run
-        history.headline, history.train_s, history.answers = run.task.headline, run.seconds - history.preflight_s, run.answers
+        history.headline, history.train_s = run.task.headline, run.seconds - history.preflight_s
         history.precision, history.device = run.precision.format, str(run.device)
         history.drift = self.drift.measure()
         history.edits = [record.json() for record in run.standing.records.values()]

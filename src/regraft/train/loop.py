@@ -122,7 +122,7 @@ class Loop:
         run.history.epochs.append(epoch)
         run.terms.after_epoch(run, epoch)
         if not run.settings.patience:
-            run.answers = seen.answers
+            run.history.answers = seen.answers
         if not seen.values:
             return
         value = seen.values[run.task.headline]
@@ -131,7 +131,7 @@ class Loop:
             run.best = value
             run.history.best = {"phase": run.phase, "epoch": epoch.epoch, "value": value}
             if run.settings.patience:
-                run.answers = seen.answers
+                run.history.answers = seen.answers
                 self.checkpoints.save(BEST, {"tensors": run.averaged_tensors()})
 
     def _save(self, epoch_ended: bool) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from regraft.plan.phase import Phase
@@ -33,8 +32,7 @@ class Run:
     """``terms``: the plan's objectives at work. ``rows``: what trains in the stead of a table of which the data name few rows. ``phase`` and ``step``: the place, counted in finished phases and finished optimiser steps of the present one.
 
     ``entered``: the network stands in the present phase; it does not between two. ``steps``: of the present phase. ``micro_batch``: examples that go through the network at once. ``recomputes``: with gradient checkpointing; ``compiled``: the stages of the present phase, where they are. ``lr_factor``: what recoveries
-    have made of the rate. ``best`` and ``stale``: the best value on valid in this phase, and epochs since. ``answers``: on valid, of the weights that the phase would be left with
-    now, where they are known.
+    have made of the rate. ``best`` and ``stale``: the best value on valid in this phase, and epochs since.
     """
 
     network: Network
@@ -56,7 +54,6 @@ class Run:
     recoveries: int = 0
     best: float | None = None
     stale: int = 0
-    answers: NDArray[Any] | None = None
     chosen: list[Moving] = field(default_factory=list)
     parameters: list[nn.Parameter] = field(default_factory=list)
     buffers: list[Tensor] = field(default_factory=list)
@@ -105,7 +102,7 @@ class Run:
 
     def enter(self, steps: int) -> None:
         """Begin the present phase; it has ``steps`` optimiser steps (0: it is solved in closed form)."""
-        self.steps, self.entered, self.answers = steps, True, None
+        self.steps, self.entered, self.history.answers = steps, True, None
         self.chosen = transition.enter(self.network, self.present, self.standing, self.settings)
         check_partition(self.network, groups(self.chosen, self.settings.weight_decay))
         stepped = [*(self.rows.stand_in(self.chosen) if self.rows else self.chosen), *own(self.terms.parameters, len(self.plan.stages))]
